@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { join } from 'node:path';
+import { aptRedis } from './apt-redis.ts';
+import { freePort, isPortFree } from './free-port.ts';
+import { type GuardedDir, openGuardedDir } from './guarded-dir.ts';
+import { type RedisBinary, redisOnPath } from './redis-binary.ts';
+import { ServerProcess } from './server-process.ts';
+
+export interface RedisServer extends AsyncDisposable {
+  /** With the random password. */
+  readonly url: string;
+  readonly port: number;
+  readonly description: string;
+  /** Where the append-only files lie. */
+  readonly dir: string;
+  /** Of the current life; throws while the server is down. */
+  readonly pid: number;
+  /** SIGSTOP: connections stay open and nothing answers. */
+  pause(): void;
+  resume(): void;
+  /** SIGKILL; resolves when the server and a forked rewrite are gone. */
+  kill(): Promise<void>;
+  /** Same port, same data; resolves when loading is done. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Ends the server however it can and removes its files. */
+  dispose(): Promise<void>;
+}
+
+export interface RedisOptions {
+  /** Come last on the command line and so win over ours. */
+  readonly args?: readonly string[];
+}
+
+const STOP_TIMEOUT_MS = 30_000;
+const PROBE_TIMEOUT_MS = 2_000;
+const PORT_ATTEMPTS_MAX = 3;
+
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const binary = redisOnPath() ?? (await aptRedis());
+  if (binary === undefined) throw new Error(REDIS_MISSING);
+  const dir = openGuardedDir({ prefix: 'walrelay-redis-', endSignal: 'KILL' });
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      const port = await freePort();
+      try {
+        return await startOn(port, { dir, binary, args: options.args ?? [] });
+      } catch (error) {
+        // A parallel start took the port between our look and Redis' bind.
+        if (attempt === PORT_ATTEMPTS_MAX || (await isPortFree(port))) throw error;
+      }
+    }
+  } catch (error) {
+    await dir.remove();
+    throw error;
+  }
+}
+
+export const REDIS_MISSING =
+  'no Redis 7 or later: not on PATH, no Docker, no apt; run: sudo apt-get install redis-server (or brew install redis)';
+
+interface StartContext {
+  readonly dir: GuardedDir;
+  readonly binary: RedisBinary;
+  readonly args: readonly string[];
+}
+
+async function startOn(port: number, { dir, binary, args }: StartContext): Promise<RedisServer> {
+  const dataDir = join(dir.path, 'data');
+  mkdirSync(dataDir, { recursive: true });
+  // A password, so that a test of a wrong one is refused for real.
+  const password = passwordIn(args) ?? randomBytes(12).toString('hex');
+  const server = new ServerProcess({
+    name: binary.product,
+    command: binary.command,
+    args: [...defaultArgs({ port, dataDir, password }), ...args],
+    dir,
+    logFile: join(dir.path, 'redis.log'),
+    env: binary.env,
+  });
+  const start = async (): Promise<void> => await server.start(async () => await answers(port, password));
+  await start();
+
+  const dispose = async (): Promise<void> => {
+    await server.kill();
+    await dir.remove();
+  };
+  return {
+    url: `redis://${password === '' ? '' : `:${encodeURIComponent(password)}@`}127.0.0.1:${port}`,
+    port,
+    description: `${binary.product} (${binary.origin}), 127.0.0.1:${port}`,
+    dir: dataDir,
+    get pid() {
+      return server.pid;
+    },
+    pause: () => server.signal('SIGSTOP'),
+    resume: () => server.signal('SIGCONT'),
+    kill: async () => await server.kill(),
+    start,
+    stop: async () => await server.end('SIGTERM', STOP_TIMEOUT_MS),
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+function defaultArgs(options: {
+  readonly port: number;
+  readonly dataDir: string;
+  readonly password: string;
+}): string[] {
+  const settings: ReadonlyArray<readonly [string, string]> = [
+    ['port', String(options.port)],
+    ['bind', '127.0.0.1'],
+    ['dir', options.dataDir],
+    ['requirepass', options.password],
+    // What a relay should be run against: a log of every write, and no key removed under memory pressure.
+    ['appendonly', 'yes'],
+    ['appendfsync', 'everysec'],
+    ['save', ''],
+    ['maxmemory-policy', 'noeviction'],
+    // Without it a stop refuses while a rewrite runs or a replica lags.
+    ['shutdown-on-sigterm', 'nosave now force'],
+    ['repl-diskless-sync-delay', '0'],
+    // Tests use DEBUG to fail on purpose.
+    ['enable-debug-command', 'yes'],
+  ];
+  return settings.flatMap(([name, value]) => [`--${name}`, value]);
+}
+
+/** The last one counts, as in Redis itself. */
+function passwordIn(args: readonly string[]): string | undefined {
+  const at = args.lastIndexOf('--requirepass');
+  return at === -1 ? undefined : args[at + 1];
+}
+
+/** Whether it takes commands: any reply to PING will do, except that it is still loading. */
+async function answers(port: number, password: string): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    let reply = '';
+    const settle = (isReady: boolean): void => {
+      socket.destroy();
+      resolve(isReady);
+    };
+    const auth =
+      password === '' ? '' : `*2\r\n$4\r\nAUTH\r\n$${Buffer.byteLength(password)}\r\n${password}\r\n`;
+    socket.setTimeout(PROBE_TIMEOUT_MS, () => settle(false));
+    socket.on('error', () => settle(false));
+    socket.on('close', () => settle(false));
+    socket.on('connect', () => socket.write(`${auth}*1\r\n$4\r\nPING\r\n`));
+    socket.on('data', (chunk) => {
+      reply += chunk.toString();
+      const lines = reply.split('\r\n').slice(0, -1);
+      const pong = lines[password === '' ? 0 : 1];
+      if (pong !== undefined) settle(!pong.startsWith('-LOADING'));
+    });
+  });
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { formatByteSize, parseByteSize } from './byte-size.ts';
+import { IDENTIFIER_BYTES_MAX, isIdentifier, parseTableName, type TableName } from './table-name.ts';
+
+/**
+ * The kinds of value that settings have. Each reads what a person writes, in the environment or a flag (always text)
+ * or in YAML (also a number), and says in `accepts` what that is; every refusal carries these words.
+ */
+export interface SettingKind<T> {
+  readonly schema: z.ZodType<T>;
+  readonly accepts: string;
+  /** Stands for the value in help text: `--slot <name>`. */
+  readonly placeholder: string;
+}
+
+export function wholeNumber(range: { min: number; max: number }): SettingKind<number> {
+  const accepts = `a whole number from ${range.min} to ${range.max}`;
+  return kind(accepts, 'number', (raw) => within(range, readWhole(raw)));
+}
+
+export function milliseconds(range: { min: number; max: number }): SettingKind<number> {
+  const accepts = `milliseconds, a whole number from ${range.min} to ${range.max}`;
+  return kind(accepts, 'ms', (raw) => within(range, readWhole(raw)));
+}
+
+export function byteSize(range: { min: number; max: number }): SettingKind<number> {
+  const limits = `from ${formatByteSize(range.min)} to ${formatByteSize(range.max)}`;
+  const accepts = `bytes, such as 1048576, 512kB or 64MiB, ${limits}`;
+  return kind(accepts, 'bytes', (raw) =>
+    within(range, typeof raw === 'string' ? parseByteSize(raw) : readWhole(raw)),
+  );
+}
+
+export function portOrOff(): SettingKind<number | 'off'> {
+  const accepts = 'a port from 0 to 65535 (0: any free one), or off';
+  return kind(accepts, 'port', (raw) =>
+    raw === 'off' ? 'off' : within({ min: 0, max: 65_535 }, readWhole(raw)),
+  );
+}
+
+export function choice<const T extends string>(options: readonly T[]): SettingKind<T> {
+  const accepts = `one of ${options.join(', ')}`;
+  return {
+    schema: z.enum(options, { error: accepts }),
+    accepts,
+    placeholder: options.length > 2 ? 'name' : options.join('|'),
+  };
+}
+
+export function text(
+  accepts: string,
+  placeholder: string,
+  isValid: (text: string) => boolean,
+): SettingKind<string> {
+  return { schema: z.string({ error: accepts }).refine(isValid, { error: accepts }), accepts, placeholder };
+}
+
+/** A Postgres name taken literally: no quotes, no folding. */
+export function identifier(): SettingKind<string> {
+  return text(`a name of 1 to ${IDENTIFIER_BYTES_MAX} bytes, without quotes`, 'name', isIdentifier);
+}
+
+export function tableName(): SettingKind<TableName> {
+  const accepts = 'schema.table, or table; a part with other than a-z, 0-9 and _ in double quotes';
+  return kind(accepts, 'schema.table', (raw) => (typeof raw === 'string' ? parseTableName(raw) : undefined));
+}
+
+/** Text with `${column}` placeholders. Whether the columns exist is for the guards to find out. */
+export function streamTemplate(): SettingKind<string> {
+  const accepts = 'a stream name, with ${column} for the value of a column';
+  return text(accepts, 'template', (template) => {
+    const literal = template.replaceAll(/\$\{[^${}]+\}/g, '');
+    return template !== '' && !literal.includes('${');
+  });
+}
+
+function kind<T>(
+  accepts: string,
+  placeholder: string,
+  read: (raw: unknown) => T | undefined,
+): SettingKind<T> {
+  const schema = z.unknown().transform((raw, context) => {
+    const value = read(raw);
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: accepts });
+    return z.NEVER;
+  });
+  return { schema, accepts, placeholder };
+}
+
+function readWhole(raw: unknown): number | undefined {
+  if (typeof raw === 'number') return Number.isSafeInteger(raw) ? raw : undefined;
+  // Number('') and Number(' ') are 0, Number('0x10') is 16: an operator means none of these.
+  return typeof raw === 'string' && /^\d{1,15}$/.test(raw) ? Number(raw) : undefined;
+}
+
+function within(range: { min: number; max: number }, value: number | undefined): number | undefined {
+  return value !== undefined && value >= range.min && value <= range.max ? value : undefined;
+}

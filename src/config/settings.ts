@@ -1,0 +1,287 @@
+import { z } from 'zod';
+import { formatByteSize } from './byte-size.ts';
+import { postgresUrl, redisUrl } from './connection-url.ts';
+import {
+  byteSize,
+  choice,
+  identifier,
+  milliseconds,
+  portOrOff,
+  type SettingKind,
+  streamTemplate,
+  tableName,
+  text,
+  wholeNumber,
+} from './setting-kind.ts';
+
+/**
+ * The only list of settings. Environment, file, flags, help text and the README's table all derive from this schema
+ * and from what the registry notes beside each of its fields.
+ */
+export const SETTING_GROUPS = [
+  'connections',
+  'outbox',
+  'columns',
+  'http and logs',
+  'limits',
+  'timing',
+] as const;
+export type SettingGroup = (typeof SETTING_GROUPS)[number];
+
+export interface SettingMeta {
+  readonly group: SettingGroup;
+  readonly description: string;
+  /** What applies when nobody sets it, as a person would write it. Absent: the setting is required. */
+  readonly default?: string;
+  /** Set only where the name is not WALRELAY_ and the key. */
+  readonly env?: string;
+  /** Never shown; in the environment also given as the path of a file, `<env>_FILE`. */
+  readonly isSecret?: true;
+  readonly accepts: string;
+  readonly placeholder: string;
+}
+
+export const settingRegistry = z.registry<SettingMeta>();
+
+type Notes = Omit<SettingMeta, 'accepts' | 'placeholder'>;
+
+function setting<T>(kind: SettingKind<T>, notes: Notes): z.ZodType<T> {
+  const schema = notes.default === undefined ? kind.schema : kind.schema.prefault(notes.default);
+  settingRegistry.add(schema, { ...notes, accepts: kind.accepts, placeholder: kind.placeholder });
+  return schema;
+}
+
+/** Its default depends on another setting, so the object's transform fills it in. */
+function metaKeySetting(kind: SettingKind<string>, notes: Notes): z.ZodType<string | undefined> {
+  const schema = kind.schema.optional();
+  settingRegistry.add(schema, { ...notes, accepts: kind.accepts, placeholder: kind.placeholder });
+  return schema;
+}
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+const MINUTE_MS = 60_000;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+export const settingShape = {
+  databaseUrl: setting(postgresUrl(), {
+    group: 'connections',
+    env: 'DATABASE_URL',
+    isSecret: true,
+    description: 'The Postgres database that holds the outbox; a role with REPLICATION.',
+  }),
+  redisUrl: setting(redisUrl(), {
+    group: 'connections',
+    env: 'REDIS_URL',
+    isSecret: true,
+    description: 'The Redis (6.2 or later) or Valkey that holds the streams.',
+  }),
+
+  table: setting(tableName(), {
+    group: 'outbox',
+    default: 'public.outbox',
+    description: 'The outbox table. Without a schema: in public.',
+  }),
+  publication: setting(identifier(), {
+    group: 'outbox',
+    default: 'walrelay',
+    description: 'The publication that covers the table.',
+  }),
+  slot: setting(
+    text('1 to 63 of a-z, 0-9 and _', 'name', (name) => /^[a-z0-9_]{1,63}$/.test(name)),
+    {
+      group: 'outbox',
+      default: 'walrelay',
+      description: 'The replication slot: the one place where the position is kept.',
+    },
+  ),
+  stream: setting(streamTemplate(), {
+    group: 'outbox',
+    default: 'outbox.${aggregatetype}',
+    description: 'The stream of an event; ${column} stands for a value. In a shell, put it in single quotes.',
+  }),
+  metaKey: metaKeySetting(
+    text('a Redis key', 'key', (key) => key !== ''),
+    {
+      group: 'outbox',
+      default: 'walrelay:<slot>',
+      description: 'The Redis hash that holds the watermark.',
+    },
+  ),
+
+  columnId: setting(identifier(), {
+    group: 'columns',
+    default: 'id',
+    description: 'The column that identifies an event.',
+  }),
+  columnAggregateType: setting(identifier(), {
+    group: 'columns',
+    default: 'aggregatetype',
+    description: 'The column with the kind of thing that the event is about.',
+  }),
+  columnAggregateId: setting(identifier(), {
+    group: 'columns',
+    default: 'aggregateid',
+    description: 'The column that names the thing itself.',
+  }),
+  columnType: setting(identifier(), {
+    group: 'columns',
+    default: 'type',
+    description: 'The column with the kind of event.',
+  }),
+  columnPayload: setting(identifier(), {
+    group: 'columns',
+    default: 'payload',
+    description: 'The column whose bytes are delivered.',
+  }),
+
+  httpHost: setting(
+    text('a host name or an address', 'host', (host) => /^[A-Za-z0-9._:%-]+$/.test(host)),
+    {
+      group: 'http and logs',
+      default: '127.0.0.1',
+      description: 'The address of /metrics, /livez and /readyz. 0.0.0.0 opens them to other machines.',
+    },
+  ),
+  httpPort: setting(portOrOff(), {
+    group: 'http and logs',
+    default: '9465',
+    description: 'Their port. 0 takes any free port, off starts no HTTP server.',
+  }),
+  logLevel: setting(choice(LOG_LEVELS), {
+    group: 'http and logs',
+    default: 'info',
+    description: `The least level that is logged: ${LOG_LEVELS.join(', ')}.`,
+  }),
+
+  batchEventsMax: setting(wholeNumber({ min: 1, max: 10_000 }), {
+    group: 'limits',
+    default: '512',
+    description: 'Events in one batch to Redis.',
+  }),
+  batchBytesMax: setting(byteSize({ min: KiB, max: 64 * MiB }), {
+    group: 'limits',
+    default: '256KiB',
+    description: 'Bytes in one batch to Redis; a larger event travels alone.',
+  }),
+  inFlightBatchesMax: setting(wholeNumber({ min: 1, max: 64 }), {
+    group: 'limits',
+    default: '4',
+    description: 'Batches sent to Redis and not yet answered.',
+  }),
+  eventBytesMax: setting(byteSize({ min: KiB, max: 512 * MiB }), {
+    group: 'limits',
+    default: '16MiB',
+    description: 'The largest event; the relay stops in front of a larger one.',
+  }),
+  memoryBudgetBytes: setting(byteSize({ min: KiB, max: 64 * GiB }), {
+    group: 'limits',
+    default: '64MiB',
+    description:
+      'Bytes of events held in memory; at the budget, reading from Postgres pauses. At least 2 events of the ' +
+      'largest size and all batches in flight.',
+  }),
+
+  redisTimeoutMs: setting(milliseconds({ min: 100, max: 10 * MINUTE_MS }), {
+    group: 'timing',
+    default: '10000',
+    description: 'An append unanswered for this long ends the session.',
+  }),
+  redisPersistence: setting(choice(['warn', 'require']), {
+    group: 'connections',
+    default: 'warn',
+    description:
+      'What to do about a Redis that keeps nothing on disk: warn, or require persistence and stop.',
+  }),
+  drainTimeoutMs: setting(milliseconds({ min: 1, max: 10 * MINUTE_MS }), {
+    group: 'timing',
+    default: '5000',
+    description: 'How long a stop waits for what is in flight.',
+  }),
+  backoffMinMs: setting(milliseconds({ min: 1, max: 10 * MINUTE_MS }), {
+    group: 'timing',
+    default: '100',
+    description: 'The first pause before a new session; each further one doubles.',
+  }),
+  backoffMaxMs: setting(milliseconds({ min: 1, max: 10 * MINUTE_MS }), {
+    group: 'timing',
+    default: '10000',
+    description: 'The longest pause before a new session.',
+  }),
+  statusIntervalMs: setting(milliseconds({ min: 100, max: 10 * MINUTE_MS }), {
+    group: 'timing',
+    default: '10000',
+    description: 'How often Postgres hears from an idle relay.',
+  }),
+  serverSilenceMs: setting(milliseconds({ min: 1000, max: 60 * MINUTE_MS }), {
+    group: 'timing',
+    default: '30000',
+    description: 'A Postgres silent for this long is a dead link: the session ends.',
+  }),
+  watchIntervalMs: setting(milliseconds({ min: 100, max: 10 * MINUTE_MS }), {
+    group: 'timing',
+    default: '1000',
+    description: 'How often the catalog is checked; nothing is confirmed before the check that follows it.',
+  }),
+  standbyPollMs: setting(milliseconds({ min: 10, max: MINUTE_MS }), {
+    group: 'timing',
+    default: '250',
+    description: 'How often a standby looks whether the slot is free.',
+  }),
+};
+
+export type SettingKey = keyof typeof settingShape;
+
+type Values = { readonly [Key in SettingKey]: z.output<(typeof settingShape)[Key]> };
+
+/** What every other part of Walrelay is given: complete, typed, deep-frozen. */
+export type Settings = Omit<Values, 'metaKey'> & { readonly metaKey: string };
+
+export const settingsSchema = z
+  .object(settingShape)
+  // Even when other fields were refused: an operator wants every problem in one go.
+  .superRefine(checkTogether, { when: () => true })
+  .transform((values): Settings => ({ ...values, metaKey: values.metaKey ?? `walrelay:${values.slot}` }));
+
+/** Settings that must fit each other. A refused field is not what its type says here, so each rule looks first. */
+function checkTogether(values: Values, context: z.RefinementCtx): void {
+  const refused = new Set(context.issues.map((issue) => issue.path?.[0]));
+  const areValid = (...keys: SettingKey[]) => keys.every((key) => !refused.has(key));
+  const refuse = (key: SettingKey, message: string) => {
+    context.addIssue({ code: 'custom', path: [key], message });
+  };
+
+  if (areValid('backoffMinMs', 'backoffMaxMs') && values.backoffMaxMs < values.backoffMinMs) {
+    refuse('backoffMaxMs', `at least backoffMinMs, which is ${values.backoffMinMs}`);
+  }
+
+  if (areValid('memoryBudgetBytes', 'eventBytesMax', 'inFlightBatchesMax', 'batchBytesMax')) {
+    // One largest event being assembled from the socket while another waits to be sent, and every batch in flight:
+    // with less, the socket would be paused for ever in the middle of an event.
+    const needed = 2 * values.eventBytesMax + values.inFlightBatchesMax * values.batchBytesMax;
+    if (values.memoryBudgetBytes < needed) {
+      refuse(
+        'memoryBudgetBytes',
+        `at least ${formatByteSize(needed)}: 2 x eventBytesMax (${formatByteSize(values.eventBytesMax)}; one read ` +
+          `while another is sent) + inFlightBatchesMax (${values.inFlightBatchesMax}) x ` +
+          `batchBytesMax (${formatByteSize(values.batchBytesMax)})`,
+      );
+    }
+  }
+
+  const columnKeys = [
+    'columnId',
+    'columnAggregateType',
+    'columnAggregateId',
+    'columnType',
+    'columnPayload',
+  ] as const;
+  const keyOfColumn = new Map<string, SettingKey>();
+  for (const key of columnKeys) {
+    if (!areValid(key)) continue;
+    const earlier = keyOfColumn.get(values[key]);
+    if (earlier === undefined) keyOfColumn.set(values[key], key);
+    else refuse(key, `a column of its own; ${earlier} names this one too`);
+  }
+}

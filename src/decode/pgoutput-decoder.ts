@@ -1,0 +1,279 @@
+import { formatLsn, type Lsn, readLsn, ZERO_LSN } from '../core/lsn.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
+import { compileColumns, type OutboxColumns, type Relation, type RelationColumn } from './outbox-columns.ts';
+
+/**
+ * Decodes pgoutput, protocol version 1 (no streaming, no two-phase, text format), one message a call and without
+ * making a JavaScript string or object of an event: a captured insert is handed on as byte ranges of the frame.
+ *
+ * Owns: the order of Begin, changes and Commit, and the column map of each Relation.
+ * Must not know: sockets, batches, streams, Redis.
+ *
+ * Anything unexpected throws PG_PROTOCOL before the handler hears of it (I8).
+ * https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
+ */
+export class PgoutputDecoder {
+  readonly #target: OutboxTarget;
+  readonly #handler: TransactionHandler;
+  /** Relation OID → column map; null for a relation that is not the outbox. */
+  readonly #relations = new Map<number, Int16Array | null>();
+  readonly #starts: Int32Array;
+  readonly #lengths: Int32Array;
+  /** The last outbox relation seen: nearly every insert is of the same one. */
+  #lastOid = -1;
+  #lastColumns: Int16Array | null = null;
+  #commitLsn: Lsn = ZERO_LSN;
+  #isInTransaction = false;
+
+  constructor(target: OutboxTarget, handler: TransactionHandler) {
+    this.#target = target;
+    this.#handler = handler;
+    this.#starts = new Int32Array(target.columns.names.length);
+    this.#lengths = new Int32Array(target.columns.names.length);
+  }
+
+  /** True between Begin and Commit: a keepalive received now proves nothing about what came before. */
+  get isInTransaction(): boolean {
+    return this.#isInTransaction;
+  }
+
+  /** Decodes the one message in `bytes[start, end)`. */
+  decode(bytes: Buffer, start: number, end: number): void {
+    if (start >= end) throw protocolError('an empty message');
+    switch (bytes[start]) {
+      case MESSAGE.insert:
+        this.#insert(bytes, start, end);
+        break;
+      case MESSAGE.begin:
+        this.#begin(bytes, start, end);
+        break;
+      case MESSAGE.commit:
+        this.#commit(bytes, start, end);
+        break;
+      case MESSAGE.relation:
+        this.#relation(bytes, start, end);
+        break;
+      case MESSAGE.update:
+      case MESSAGE.delete:
+      case MESSAGE.truncate:
+        // Not events: an outbox is insert-only, and clean-up of the table is none of the relay's business.
+        this.#requireTransaction(bytes, start);
+        break;
+      case MESSAGE.type:
+      case MESSAGE.origin:
+        break;
+      default:
+        throw protocolError(`an unknown message ${nameOf(bytes, start)}`);
+    }
+  }
+
+  #begin(bytes: Buffer, start: number, end: number): void {
+    if (end - start !== 21) throw protocolError(`a Begin of ${end - start} bytes`);
+    if (this.#isInTransaction) throw protocolError('a Begin inside of a transaction');
+    const commitLsn = readLsn(bytes, start + 1);
+    if (commitLsn <= this.#commitLsn) {
+      throw protocolError(
+        `a commit LSN that did not grow: ${formatLsn(commitLsn)} after ${formatLsn(this.#commitLsn)}`,
+      );
+    }
+    this.#commitLsn = commitLsn;
+    this.#isInTransaction = true;
+    this.#handler.begin(commitLsn, bytes.readBigInt64BE(start + 9));
+  }
+
+  #commit(bytes: Buffer, start: number, end: number): void {
+    if (end - start !== 26) throw protocolError(`a Commit of ${end - start} bytes`);
+    this.#requireTransaction(bytes, start);
+    if (bytes[start + 1] !== 0) throw protocolError(`a Commit with flags ${bytes[start + 1]}`);
+    const commitLsn = readLsn(bytes, start + 2);
+    const endLsn = readLsn(bytes, start + 10);
+    if (commitLsn !== this.#commitLsn || endLsn <= commitLsn) {
+      throw protocolError(
+        `a Commit at ${formatLsn(commitLsn)} ending at ${formatLsn(endLsn)} for a Begin at ${formatLsn(this.#commitLsn)}`,
+      );
+    }
+    this.#isInTransaction = false;
+    this.#handler.commit(endLsn);
+  }
+
+  #insert(bytes: Buffer, start: number, end: number): void {
+    this.#requireTransaction(bytes, start);
+    if (end - start < 8) throw protocolError('a short Insert');
+    const oid = readUint32(bytes, start + 1);
+    let columns = this.#lastColumns;
+    if (oid !== this.#lastOid) {
+      const known = this.#relations.get(oid);
+      if (known === undefined)
+        throw protocolError(`an Insert into relation ${oid}, which was never announced`);
+      if (known === null) return;
+      this.#lastOid = oid;
+      this.#lastColumns = columns = known;
+    }
+    if (columns === null) return;
+    if (bytes[start + 5] !== BYTE_N) throw protocolError('an Insert without a new tuple');
+    this.#tuple(bytes, start + 6, end, columns);
+    this.#handler.insert(bytes, this.#starts, this.#lengths);
+  }
+
+  /** Finds the mapped columns of a TupleData. Exact to the byte: a tuple that does not fill its frame is refused. */
+  #tuple(bytes: Buffer, start: number, end: number, columns: Int16Array): void {
+    const count = ((bytes[start] as number) << 8) | (bytes[start + 1] as number);
+    if (count !== columns.length)
+      throw protocolError(`a tuple of ${count} columns for a relation of ${columns.length}`);
+    let offset = start + 2;
+    for (let index = 0; index < count; index += 1) {
+      if (offset >= end) throw protocolError('a tuple that ends early');
+      const kind = bytes[offset];
+      const slot = columns[index] as number;
+      offset += 1;
+      if (kind === BYTE_TEXT) {
+        if (offset + 4 > end) throw protocolError('a tuple that ends early');
+        const length = readUint32(bytes, offset);
+        offset += 4;
+        // Compared as a remainder: offset + length of a hostile length could pass 2^53 unnoticed otherwise.
+        if (length > end - offset)
+          throw protocolError(`a column of ${length} bytes in a frame with ${end - offset} left`);
+        if (slot >= 0) {
+          this.#starts[slot] = offset;
+          this.#lengths[slot] = length;
+        }
+        offset += length;
+      } else if (kind === BYTE_NULL) {
+        if (slot >= 0) {
+          this.#starts[slot] = offset;
+          this.#lengths[slot] = -1;
+        }
+      } else {
+        // 'u' (unchanged TOAST) can't be in an insert, 'b' (binary) was not asked for.
+        throw protocolError(`a column of the kind ${nameOf(bytes, offset - 1)} in an Insert`);
+      }
+    }
+    if (offset !== end) throw protocolError(`a tuple with ${end - offset} bytes left over`);
+  }
+
+  #relation(bytes: Buffer, start: number, end: number): void {
+    const relation = readRelation(bytes, start, end);
+    const isTarget = this.#target.isOutbox(relation);
+    this.#relations.set(relation.oid, isTarget ? compileColumns(this.#target.columns, relation) : null);
+    // The same OID may have been announced anew with other columns.
+    this.#lastOid = -1;
+    this.#lastColumns = null;
+  }
+
+  #requireTransaction(bytes: Buffer, start: number): void {
+    if (!this.#isInTransaction)
+      throw protocolError(`a message ${nameOf(bytes, start)} outside of a transaction`);
+  }
+}
+
+export interface OutboxTarget {
+  readonly columns: OutboxColumns;
+  /** Whether inserts into this relation are events. Asked once per Relation message. */
+  isOutbox(relation: Relation): boolean;
+}
+
+/** Hears of transactions in commit order. The byte ranges are valid during the call only. */
+export interface TransactionHandler {
+  /** `committedAtUs`: microseconds since 2000-01-01 UTC, the primary's clock. */
+  begin(commitLsn: Lsn, committedAtUs: bigint): void;
+  /** `lengths[slot]` is −1 for NULL. */
+  insert(bytes: Buffer, starts: Int32Array, lengths: Int32Array): void;
+  commit(endLsn: Lsn): void;
+}
+
+const MESSAGE = {
+  begin: 0x42, // 'B'
+  commit: 0x43, // 'C'
+  origin: 0x4f, // 'O'
+  relation: 0x52, // 'R'
+  type: 0x59, // 'Y'
+  insert: 0x49, // 'I'
+  update: 0x55, // 'U'
+  delete: 0x44, // 'D'
+  truncate: 0x54, // 'T'
+} as const;
+const BYTE_N = 0x4e;
+const BYTE_TEXT = 0x74;
+const BYTE_NULL = 0x6e;
+
+function readRelation(bytes: Buffer, start: number, end: number): Relation {
+  const reader = new FrameReader(bytes, start + 1, end);
+  const oid = reader.uint32();
+  // The empty namespace means pg_catalog.
+  const schema = reader.cstring() || 'pg_catalog';
+  const table = reader.cstring();
+  reader.skip(1); // replica identity
+  const count = reader.uint16();
+  const columns: RelationColumn[] = [];
+  for (let index = 0; index < count; index += 1) {
+    reader.skip(1); // flags: part of the key
+    const name = reader.cstring();
+    const typeOid = reader.uint32();
+    reader.skip(4); // type modifier
+    columns.push({ name, typeOid });
+  }
+  reader.requireEnd();
+  return { oid, schema, table, columns };
+}
+
+/** A bounded cursor for the rare messages; the hot ones are read in place. */
+class FrameReader {
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  #offset: number;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.#bytes = bytes;
+    this.#offset = start;
+    this.#end = end;
+  }
+
+  uint32(): number {
+    return readUint32(this.#bytes, this.skip(4));
+  }
+
+  uint16(): number {
+    return this.#bytes.readUInt16BE(this.skip(2));
+  }
+
+  cstring(): string {
+    const zero = this.#bytes.indexOf(0, this.#offset);
+    if (zero === -1 || zero >= this.#end) throw protocolError('a string without an end');
+    const text = this.#bytes.toString('utf8', this.#offset, zero);
+    this.#offset = zero + 1;
+    return text;
+  }
+
+  /** Moves on by `count` bytes and returns where they begin. */
+  skip(count: number): number {
+    const from = this.#offset;
+    if (from + count > this.#end) throw protocolError('a message that ends early');
+    this.#offset += count;
+    return from;
+  }
+
+  requireEnd(): void {
+    if (this.#offset !== this.#end)
+      throw protocolError(`a message with ${this.#end - this.#offset} bytes left over`);
+  }
+}
+
+function readUint32(bytes: Buffer, offset: number): number {
+  return (
+    (((bytes[offset] as number) << 24) |
+      ((bytes[offset + 1] as number) << 16) |
+      ((bytes[offset + 2] as number) << 8) |
+      (bytes[offset + 3] as number)) >>>
+    0
+  );
+}
+
+function nameOf(bytes: Buffer, offset: number): string {
+  const byte = bytes[offset] as number;
+  const shown = byte > 0x20 && byte < 0x7f ? `'${String.fromCharCode(byte)}' ` : '';
+  return `${shown}(0x${byte.toString(16).padStart(2, '0')})`;
+}
+
+function protocolError(what: string): WalrelayError {
+  return new WalrelayError('PG_PROTOCOL', `the walsender sent ${what}`);
+}

@@ -1,0 +1,119 @@
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { StreamTemplate } from './stream-template.ts';
+
+/** A stream that events were routed to. The batch builder keeps its place in the current batch here. */
+export interface Stream {
+  readonly name: string;
+  /** The batch that `keyIndex` belongs to, and this stream's place among that batch's keys. */
+  batchSeq: number;
+  keyIndex: number;
+}
+
+/**
+ * Finds the stream of an event from the bytes of the routing columns, without making a string of them for a
+ * stream that it knows. Names come from data, so each new one is checked: a name that is empty, too long, or
+ * holds anything but plain characters is a poison event, never a key of somebody else's choosing.
+ */
+export class StreamRouter {
+  readonly #template: StreamTemplate;
+  readonly #slots: readonly number[];
+  readonly #forbiddenName: string;
+  /** Known streams by the latin1 reading of their routing bytes. */
+  readonly #streams = new Map<string, Stream>();
+  /** The routing bytes of the last event: outboxes come in runs. Only for templates with one placeholder. */
+  #lastBytes: Buffer = Buffer.alloc(0);
+  #lastStream: Stream | null = null;
+
+  /** `slots[i]` is the decoder's slot of the template's i-th placeholder; `forbiddenName` the lane's own key. */
+  constructor(template: StreamTemplate, slots: readonly number[], forbiddenName: string) {
+    this.#template = template;
+    this.#slots = slots;
+    this.#forbiddenName = forbiddenName;
+    if (slots.length === 0) this.#lastStream = this.#create('', template.text);
+  }
+
+  route(bytes: Buffer, starts: Int32Array, lengths: Int32Array): Stream {
+    if (this.#slots.length === 0) return this.#lastStream as Stream;
+    if (this.#slots.length === 1) return this.#routeByOne(bytes, starts, lengths, this.#slots[0] as number);
+    let key = '';
+    for (const slot of this.#slots) {
+      const start = starts[slot] as number;
+      const length = this.#requireValue(lengths[slot] as number, slot);
+      key += `${length}:${bytes.toString('latin1', start, start + length)}`;
+    }
+    return this.#streams.get(key) ?? this.#create(key, this.#fill(bytes, starts, lengths));
+  }
+
+  #routeByOne(bytes: Buffer, starts: Int32Array, lengths: Int32Array, slot: number): Stream {
+    const start = starts[slot] as number;
+    const length = this.#requireValue(lengths[slot] as number, slot);
+    const last = this.#lastStream;
+    if (last !== null && isSame(this.#lastBytes, bytes, start, length)) return last;
+    const key = bytes.toString('latin1', start, start + length);
+    const stream = this.#streams.get(key) ?? this.#create(key, this.#fill(bytes, starts, lengths));
+    this.#lastBytes = Buffer.from(key, 'latin1');
+    this.#lastStream = stream;
+    return stream;
+  }
+
+  #fill(bytes: Buffer, starts: Int32Array, lengths: Int32Array): string {
+    let name = this.#template.literals[0] as string;
+    this.#slots.forEach((slot, index) => {
+      const start = starts[slot] as number;
+      name += bytes.toString('utf8', start, start + (lengths[slot] as number));
+      name += this.#template.literals[index + 1] as string;
+    });
+    return name;
+  }
+
+  #create(key: string, name: string): Stream {
+    const fault = findNameFault(name, this.#forbiddenName);
+    if (fault !== null) {
+      throw new WalrelayError('EVENT_STREAM_NAME', `the event's stream name ${shorten(name)} ${fault}`);
+    }
+    // Names come from data: bounded, so that a hostile producer can't fill the relay's memory.
+    if (this.#streams.size >= KNOWN_STREAMS_MAX) this.#streams.clear();
+    const stream: Stream = { name, batchSeq: -1, keyIndex: -1 };
+    this.#streams.set(key, stream);
+    return stream;
+  }
+
+  #requireValue(length: number, slot: number): number {
+    if (length > 0) return length;
+    const placeholder = this.#template.placeholders[this.#slots.indexOf(slot)] as string;
+    const what = length === 0 ? 'empty' : 'NULL';
+    throw new WalrelayError(
+      'EVENT_NO_ROUTE',
+      `the event has no stream: \${${placeholder}} of ${JSON.stringify(this.#template.text)} is ${what}`,
+    );
+  }
+}
+
+const KNOWN_STREAMS_MAX = 50_000;
+export const STREAM_NAME_CHARACTERS_MAX = 256;
+/** Letters and digits of any script, and the punctuation that key names use. No white space, quotes or controls. */
+const PLAIN_NAME = /^[\p{L}\p{M}\p{N}._:\-/@#+=~{}]+$/u;
+
+/** Why a name can't be a stream, or null. */
+export function findNameFault(name: string, forbiddenName: string): string | null {
+  if (name === '') return 'is empty';
+  if (name.length > STREAM_NAME_CHARACTERS_MAX)
+    return `is longer than ${STREAM_NAME_CHARACTERS_MAX} characters`;
+  if (name === forbiddenName) return 'is the key of the lane state';
+  if (!PLAIN_NAME.test(name)) return 'holds characters that a stream name must not have';
+  return null;
+}
+
+function isSame(known: Buffer, bytes: Buffer, start: number, length: number): boolean {
+  if (known.length !== length) return false;
+  for (let index = 0; index < length; index += 1) {
+    if (known[index] !== bytes[start + index]) return false;
+  }
+  return true;
+}
+
+/** Escaped and cut: the name is somebody's data and goes to a log. */
+function shorten(name: string): string {
+  const text = JSON.stringify(name.slice(0, 64));
+  return name.length > 64 ? `${text}…` : text;
+}

@@ -1,0 +1,139 @@
+/**
+ * The scripts that alone write to Redis. Each runs as one block on the server, so entries and watermark can only
+ * be there together or not at all; Redis replicates and persists them as one block too.
+ *
+ * Positions are fixed-width upper-case hex, compared piece by piece as numbers. Not whole, since Lua's numbers are
+ * doubles; not as text, since Lua's `<` obeys the server's locale, and Danish sorts "AA" behind "AB".
+ * EVALSHA and no shebang, so that Redis 6.2 and every Valkey run them.
+ */
+
+/** Names of the lane state's fields (one hash). `v` is the version of this format. */
+export const LANE_VERSION = '1';
+
+/** The order of a packed event's values. `stream` is the number of its key; negative when a value is NULL. */
+export const VALUES_PER_EVENT = 9;
+
+/** What the entry's fields are called, in the order they stand in an entry. */
+export const ENTRY_FIELDS = [
+  'id',
+  'type',
+  'aggregate_type',
+  'aggregate_id',
+  'payload',
+  'lsn',
+  'seq',
+  'committed_at',
+] as const;
+
+const CHECK_HOLDER = `
+local lane = redis.call('HMGET', KEYS[1], 'epoch', 'fence', 'watermark')
+if not lane[1] then return redis.error_reply('NOLANE the lane state is gone') end
+if lane[1] ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. lane[1]) end
+if lane[2] ~= ARGV[2] then return redis.error_reply('FENCED by session ' .. lane[2]) end
+`;
+
+const IS_BEFORE = `
+local function is_before(a, b)
+  for from = 1, #b, 8 do
+    local x = tonumber(string.sub(a, from, from + 7), 16)
+    local y = tonumber(string.sub(b, from, from + 7), 16)
+    if x ~= y then return x < y end
+  end
+  return false
+end
+`;
+
+/**
+ * KEYS: lane, then the batch's streams. ARGV: epoch, fence, the position before the first event, the position of
+ * the last event, the number of events, the packed events (one flat MessagePack array).
+ *
+ * Answers {appended, skipped} when every event stands, {appended, skipped, refusal} when Redis refused one: those
+ * before it stand and the watermark says so, nothing after it was tried.
+ */
+export const APPEND_SCRIPT = `${CHECK_HOLDER}${IS_BEFORE}
+local watermark = lane[3]
+if is_before(watermark, ARGV[3]) then return redis.error_reply('GAP the watermark is ' .. watermark) end
+local v = cmsgpack.unpack(ARGV[6])
+local count = tonumber(ARGV[5])
+local resent = watermark ~= ARGV[3]
+local appended, skipped, reached, refusal = 0, 0, nil, nil
+local function hex(lsn, seq)
+  local high, low = string.match(lsn, '^(%x+)/(%x+)$')
+  return string.format('%08X%08X%012X', tonumber(high, 16), tonumber(low, 16), tonumber(seq))
+end
+local pcall = redis.pcall
+for e = 0, count - 1 do
+  local i = e * ${VALUES_PER_EVENT} + 1
+  local key = v[i]
+  if resent and not is_before(watermark, hex(v[i + 6], v[i + 7])) then
+    skipped = skipped + 1
+  else
+    local reply
+    if key > 0 then
+      reply = pcall('XADD', KEYS[key], '*', 'id', v[i + 1], 'type', v[i + 2], 'aggregate_type', v[i + 3],
+        'aggregate_id', v[i + 4], 'payload', v[i + 5], 'lsn', v[i + 6], 'seq', v[i + 7], 'committed_at', v[i + 8])
+    else
+      local names = {'id', 'type', 'aggregate_type', 'aggregate_id', 'payload', 'lsn', 'seq', 'committed_at'}
+      local fields = {}
+      for f = 1, 8 do
+        local value = v[i + f]
+        if type(value) == 'string' then
+          fields[#fields + 1] = names[f]
+          fields[#fields + 1] = value
+        end
+      end
+      reply = pcall('XADD', KEYS[-key], '*', unpack(fields))
+    end
+    if type(reply) == 'table' then
+      refusal = reply.err or 'ERR no reason given'
+      if appended > 0 then
+        local last = i - ${VALUES_PER_EVENT}
+        reached = hex(v[last + 6], v[last + 7])
+      end
+      break
+    end
+    appended = appended + 1
+  end
+end
+if not refusal and appended > 0 then reached = ARGV[4] end
+if reached then redis.call('HSET', KEYS[1], 'watermark', reached) end
+if refusal then return {appended, skipped, refusal} end
+return {appended, skipped}
+`;
+
+/** KEYS: lane. ARGV: epoch, fence, floor. Notes what is about to be confirmed to Postgres; never goes back. */
+export const FLOOR_SCRIPT = `${CHECK_HOLDER}${IS_BEFORE}
+local floor = redis.call('HGET', KEYS[1], 'floor')
+if not floor or is_before(floor, ARGV[3]) then redis.call('HSET', KEYS[1], 'floor', ARGV[3]) end
+return 'OK'
+`;
+
+/**
+ * KEYS: lane. ARGV: epoch, holder. Raises the fence: from here on every other session is refused. Answers the
+ * lane's fields as they are under the new fence (I3), or nothing when there is no lane.
+ */
+export const FENCE_SCRIPT = `
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then return redis.error_reply('NOLANE the lane state is gone') end
+if epoch ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. epoch) end
+redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('HSET', KEYS[1], 'holder', ARGV[2])
+return redis.call('HGETALL', KEYS[1])
+`;
+
+/** KEYS: lane. ARGV: epoch, fence, field, value … Sets facts of the lane (timeline) while holding it. */
+export const ANNOTATE_SCRIPT = `${CHECK_HOLDER}
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+return 'OK'
+`;
+
+/**
+ * KEYS: lane. ARGV: the epoch that is to be replaced ('' for none), then field, value … Creates the lane, or
+ * replaces it in one step; answers 1, or 0 when the lane is not in that epoch (somebody else was first).
+ */
+export const WRITE_LANE_SCRIPT = `
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if (epoch or '') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+return 1
+`;

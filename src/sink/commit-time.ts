@@ -1,0 +1,36 @@
+/**
+ * Renders Begin's commit time as ISO 8601 in UTC with microseconds, `2026-11-21T08:30:00.123456Z`, byte by byte:
+ * the date part is made once a second, not once a transaction. Postgres keeps microseconds; a Date would lose them.
+ */
+export class CommitTimeFormatter {
+  #second = -1n;
+  readonly #bytes = Buffer.from('2000-01-01T00:00:00.000000Z', 'latin1');
+
+  /** `us`: microseconds since 2000-01-01 UTC. The bytes are valid until the next call. */
+  format(us: bigint): Buffer {
+    let second = us / 1_000_000n;
+    let micros = Number(us % 1_000_000n);
+    if (micros < 0) {
+      second -= 1n;
+      micros += 1_000_000;
+    }
+    if (second !== this.#second) {
+      this.#second = second;
+      const iso = new Date(POSTGRES_EPOCH_MS + Number(second) * 1000).toISOString();
+      // Years beyond 9999 or before 0 have other widths; their commit times are not of this world.
+      this.#bytes.write(iso.slice(-24, -4), 0, 'latin1');
+    }
+    for (let at = 25; at >= 20; at -= 1) {
+      this.#bytes[at] = 0x30 + (micros % 10);
+      micros = (micros / 10) | 0;
+    }
+    return this.#bytes;
+  }
+}
+
+const POSTGRES_EPOCH_MS = 946_684_800_000; // 2000-01-01T00:00:00Z
+
+/** Milliseconds since 1970-01-01 of a Postgres timestamp. */
+export function postgresTimeToUnixMs(us: bigint): number {
+  return POSTGRES_EPOCH_MS + Number(us / 1000n);
+}

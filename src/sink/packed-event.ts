@@ -1,0 +1,45 @@
+import { VALUES_PER_EVENT } from './append-script.ts';
+
+/** What names an event to an operator. Never its payload. */
+export interface EventName {
+  readonly stream: string;
+  readonly id: string;
+  readonly lsn: string;
+  readonly seq: string;
+}
+
+/** Reads one event back out of a sealed batch, to name it in an error. Slow, and only ever used for that. */
+export function describePackedEvent(packed: Buffer, index: number, keys: readonly string[]): EventName {
+  const values: (string | number | null)[] = [];
+  let offset = 5;
+  for (let skip = index * VALUES_PER_EVENT; skip > 0; skip -= 1) offset = readValue(packed, offset).next;
+  for (let count = 0; count < VALUES_PER_EVENT; count += 1) {
+    const { value, next } = readValue(packed, offset);
+    values.push(value);
+    offset = next;
+  }
+  return {
+    // KEYS[1] is the lane and Lua counts from 1.
+    stream: keys[Math.abs(Number(values[0])) - 2] ?? '?',
+    id: String(values[1] ?? '(NULL)').slice(0, 100),
+    lsn: String(values[6]),
+    seq: String(values[7]),
+  };
+}
+
+/** One value of the subset of MessagePack that a batch is made of. */
+function readValue(bytes: Buffer, offset: number): { value: string | number | null; next: number } {
+  const kind = bytes[offset] as number;
+  if (kind === 0xc0) return { value: null, next: offset + 1 };
+  if (kind === 0xd1) return { value: bytes.readInt16BE(offset + 1), next: offset + 3 };
+  let start = offset + 1;
+  let length = kind & 0x1f;
+  if (kind === 0xda) {
+    length = bytes.readUInt16BE(start);
+    start += 2;
+  } else if (kind === 0xdb) {
+    length = bytes.readUInt32BE(start);
+    start += 4;
+  }
+  return { value: bytes.toString('utf8', start, start + Math.min(length, 256)), next: start + length };
+}

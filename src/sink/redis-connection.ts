@@ -1,0 +1,147 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import { createDeferred, type Deferred } from '../core/deferred.ts';
+import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import { classifyReply, replyError } from './redis-reply.ts';
+
+/**
+ * One connection to Redis, for one session. ioredis carries it (handshake, TLS, RESP); everything it does on its
+ * own behalf is off: no reconnect, no offline queue, no resend. A command whose answer is late or lost ends the
+ * session, because only a new session knows what stands (it reads the watermark).
+ */
+export class RedisConnection {
+  readonly #redis: Redis;
+  readonly #timeoutMs: number;
+  readonly #ended = createDeferred<WalrelayError>();
+  /** Commands in flight, oldest first. */
+  readonly #pending: PendingCommand[] = [];
+  #endReason: WalrelayError | null = null;
+  readonly #deadline: NodeJS.Timeout;
+  #isDestroyed = false;
+
+  private constructor(redis: Redis, timeoutMs: number) {
+    this.#redis = redis;
+    this.#timeoutMs = timeoutMs;
+    redis.on('close', () =>
+      this.#end(new WalrelayError('REDIS_CONNECTION_LOST', 'the connection to Redis was lost')),
+    );
+    this.#deadline = setInterval(() => this.#checkDeadline(), Math.min(1000, Math.max(10, timeoutMs / 4)));
+    this.#deadline.unref();
+  }
+
+  /** Connects and authenticates. `timeoutMs` bounds the connect and, later, every command. */
+  static async open(url: string, timeoutMs: number): Promise<RedisConnection> {
+    const redis = new Redis(url, { ...OPTIONS, connectTimeout: timeoutMs });
+    // ioredis rejects connect() with a general text; the reason comes as an event just before.
+    let reason: unknown;
+    redis.on('error', (error: unknown) => {
+      reason ??= error;
+    });
+    const late = createDeferred<never>();
+    const timer = setTimeout(() => late.reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    try {
+      await Promise.race([redis.connect(), late.promise]);
+      // Authentication is pipelined with the connect: only an answered command proves it.
+      await Promise.race([redis.ping(), late.promise]);
+    } catch (error) {
+      redis.disconnect();
+      throw connectError(reason ?? error);
+    } finally {
+      clearTimeout(timer);
+    }
+    return new RedisConnection(redis, timeoutMs);
+  }
+
+  /** Resolves with the reason when the connection is over. Never rejects. */
+  get ended(): Promise<WalrelayError> {
+    return this.#ended.promise;
+  }
+
+  /** Sends one command; `doing` names it in errors. Rejects with the reply's meaning, or when the session is over. */
+  async command(doing: string, name: string, ...args: (string | number | Buffer)[]): Promise<unknown> {
+    if (this.#endReason !== null) throw this.#endReason;
+    const command: PendingCommand = { sentAtMs: performance.now(), settled: createDeferred<unknown>() };
+    this.#pending.push(command);
+    this.#redis.call(name, ...args).then(
+      (reply) => command.settled.resolve(reply),
+      (error: unknown) => command.settled.reject(commandError(error, doing)),
+    );
+    try {
+      return await command.settled.promise;
+    } finally {
+      // Redis answers in order, so this is the oldest one: but never trust that with a memory leak.
+      this.#pending.splice(this.#pending.indexOf(command), 1);
+    }
+  }
+
+  /** Ends the connection at once. Commands in flight reject; whether Redis ran them, the watermark will tell. */
+  destroy(): void {
+    if (this.#isDestroyed) return;
+    this.#isDestroyed = true;
+    clearInterval(this.#deadline);
+    this.#redis.disconnect();
+    this.#end(new WalrelayError('REDIS_CONNECTION_LOST', 'the connection to Redis was closed'));
+  }
+
+  #checkDeadline(): void {
+    const oldest = this.#pending[0];
+    if (oldest === undefined) return;
+    const waitedMs = performance.now() - oldest.sentAtMs;
+    if (waitedMs < this.#timeoutMs) return;
+    this.#end(new WalrelayError('REDIS_TIMEOUT', `Redis has not answered for ${Math.round(waitedMs)} ms`));
+  }
+
+  #end(error: WalrelayError): void {
+    if (this.#endReason !== null) return;
+    this.#endReason = error;
+    // With resend off ioredis may leave the commands of a dropped socket unsettled for ever.
+    for (const command of this.#pending) command.settled.reject(error);
+    this.#ended.resolve(error);
+  }
+}
+
+interface PendingCommand {
+  readonly sentAtMs: number;
+  readonly settled: Deferred<unknown>;
+}
+
+function commandError(error: unknown, doing: string): WalrelayError {
+  if (isReplyError(error)) return replyError(error.message, doing, error);
+  return new WalrelayError('REDIS_CONNECTION_LOST', `the connection to Redis was lost during ${doing}`, {
+    cause: error,
+  });
+}
+
+const OPTIONS = {
+  lazyConnect: true,
+  retryStrategy: () => null,
+  autoResendUnfulfilledCommands: false,
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  // Our guards ask INFO themselves and tell LOADING from refusal.
+  enableReadyCheck: false,
+  connectionName: 'walrelay',
+  noDelay: true,
+  protocol: 2,
+} satisfies RedisOptions;
+
+function isReplyError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+function connectError(error: unknown): WalrelayError {
+  if (isReplyError(error)) {
+    return new WalrelayError(classifyReply(error.message), `could not connect to Redis: ${error.message}`, {
+      cause: error,
+    });
+  }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const isTls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code);
+  const message = toWalrelayError(error).message.replace(/^unexpected error: /, '');
+  return new WalrelayError(
+    isTls ? 'REDIS_TLS' : 'REDIS_UNREACHABLE',
+    `could not connect to Redis: ${message || code}`,
+    {
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,80 @@
+import type { ErrorCode } from '../core/error-codes.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
+
+/**
+ * What an error from Postgres or from the way there means. By SQLSTATE and by system error code; by text only
+ * where the client library gives nothing else.
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+export function postgresError(thrown: unknown, phase: PostgresPhase): WalrelayError {
+  if (thrown instanceof WalrelayError) return thrown;
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const meaning = classify(code, error.message, phase);
+  const says =
+    'severity' in error ? `Postgres says: ${error.message} (SQLSTATE ${code})` : error.message || code;
+  return new WalrelayError(meaning, `${DOING[phase]}: ${says}`, {
+    cause: error,
+    ...(HINTS[code] === undefined ? {} : { hint: HINTS[code] }),
+  });
+}
+
+/** connecting: until authenticated · querying: SQL before the stream · streaming: after START_REPLICATION. */
+export type PostgresPhase = 'connecting' | 'querying' | 'streaming' | 'watching';
+
+const DOING: Readonly<Record<PostgresPhase, string>> = {
+  connecting: 'could not connect to Postgres',
+  querying: 'Postgres refused a query',
+  streaming: 'the replication stream ended',
+  watching: 'could not watch the catalog',
+};
+
+function classify(code: string, message: string, phase: PostgresPhase): ErrorCode {
+  const known = CODE_BY_SQLSTATE[code] ?? CODE_BY_CLASS[code.slice(0, 2)];
+  if (/^[0-9A-Z]{5}$/.test(code)) {
+    // The guards saw slot and publication before the stream began: the history that is decoded now lacks them.
+    if (phase === 'streaming' && code === '42704') return 'PUBLICATION_CHANGED';
+    return known ?? 'PG_REFUSED';
+  }
+  if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) return 'PG_TLS';
+  if (/does not support SSL|establishing an SSL/.test(message)) return 'PG_TLS';
+  if (/^SASL/.test(message)) return 'PG_AUTH';
+  return phase === 'connecting' ? 'PG_UNREACHABLE' : 'PG_CONNECTION_LOST';
+}
+
+const CODE_BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
+  '25006': 'PG_READ_ONLY',
+  '28000': 'PG_AUTH',
+  '28P01': 'PG_AUTH',
+  '3D000': 'PG_DATABASE_MISSING',
+  '42501': 'PG_PRIVILEGE',
+  '42704': 'SLOT_MISSING',
+  '53300': 'PG_BUSY',
+  '53400': 'PG_BUSY',
+  '55000': 'SLOT_UNSUITABLE',
+  '55006': 'SLOT_IN_USE',
+  '57014': 'PG_CONNECTION_LOST',
+  '57P01': 'PG_SHUTDOWN',
+  '57P02': 'PG_SHUTDOWN',
+  '57P03': 'PG_SHUTDOWN',
+  '57P05': 'PG_CONNECTION_LOST',
+  '58P01': 'SLOT_LOST',
+  '22021': 'PG_ENCODING',
+  '22P05': 'PG_ENCODING',
+};
+
+/** SQLSTATE classes: 08 connection, 40 rollback, 53 resources, 58 system: none of them is about our data. */
+const CODE_BY_CLASS: Readonly<Record<string, ErrorCode>> = {
+  '08': 'PG_CONNECTION_LOST',
+  '40': 'PG_CONNECTION_LOST',
+  '53': 'PG_BUSY',
+  '57': 'PG_SHUTDOWN',
+  '58': 'PG_CONNECTION_LOST',
+};
+
+const HINTS: Readonly<Record<string, string>> = {
+  '28000':
+    'Add a pg_hba.conf line for this user, database and address (the database line; `replication` is not needed).',
+  '42501': 'ALTER ROLE <role of DATABASE_URL> REPLICATION; and grant it what postgres/role.sql grants.',
+  '53300': 'Raise max_wal_senders or max_connections, or end a connection that is not needed.',
+};

@@ -1,0 +1,231 @@
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type {
+  Catalog,
+  CatalogNames,
+  PublicationFacts,
+  ServerFacts,
+  SlotFacts,
+  TableFacts,
+} from './catalog.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
+
+/**
+ * The guards that one look at the catalog can answer. Pure: facts in, problems out; every problem names its cause
+ * and the statement that mends it.
+ */
+export interface Expectations extends CatalogNames {
+  /** The table's columns that the relay reads. */
+  readonly columns: readonly string[];
+}
+
+/** Everything that keeps the relay from starting, most basic first. */
+export function findProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
+  const server = findServerProblems(catalog.server);
+  // Without its ground the rest would only repeat the first cause.
+  if (server.length > 0) return server;
+  return [
+    ...findTableProblems(catalog.table, expected),
+    ...findPublicationProblems(catalog, expected),
+    ...findSlotProblems(catalog, expected),
+  ];
+}
+
+export function findServerProblems(server: ServerFacts): WalrelayError[] {
+  const problems: WalrelayError[] = [];
+  if (server.versionNumber < 140_000) {
+    problems.push(new WalrelayError('PG_VERSION', `PostgreSQL ${server.version} is too old`));
+  }
+  if (server.walLevel !== 'logical') {
+    problems.push(
+      new WalrelayError('WAL_LEVEL', `wal_level is '${server.walLevel}'; logical decoding needs 'logical'`),
+    );
+  }
+  if (!server.canReplicate) {
+    problems.push(
+      new WalrelayError('PG_PRIVILEGE', `the role ${server.user} may not replicate`, {
+        hint: `ALTER ROLE ${quoteIdentifier(server.user)} REPLICATION;`,
+      }),
+    );
+  }
+  if (server.clientEncoding !== 'UTF8') {
+    problems.push(
+      new WalrelayError(
+        'PG_ENCODING',
+        `the connection's client_encoding is ${server.clientEncoding}, not UTF8`,
+        {
+          hint: 'Remove client_encoding from DATABASE_URL and from the role’s settings.',
+        },
+      ),
+    );
+  }
+  return problems;
+}
+
+export function findTableProblems(table: TableFacts | null, expected: Expectations): WalrelayError[] {
+  const name = quoteQualified(expected.table);
+  if (table === null) {
+    return [new WalrelayError('TABLE_MISSING', `the table ${name} does not exist in this database`)];
+  }
+  if (table.kind !== 'r' && table.kind !== 'p') {
+    return [new WalrelayError('TABLE_UNSUITABLE', `${name} is not a table (relkind '${table.kind}')`)];
+  }
+  if (table.persistence !== 'p') {
+    return [
+      new WalrelayError('TABLE_UNSUITABLE', `the table ${name} is not logged: its rows never reach the WAL`, {
+        hint: `ALTER TABLE ${name} SET LOGGED;`,
+      }),
+    ];
+  }
+  const missing = expected.columns.filter((column) => !table.columns.includes(column));
+  if (missing.length === 0) return [];
+  return [
+    new WalrelayError(
+      'COLUMN_MISSING',
+      `the table ${name} has no column ${missing.map(quoteIdentifier).join(', ')}; it has ${table.columns.join(', ')}`,
+    ),
+  ];
+}
+
+function findPublicationProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
+  const name = quoteIdentifier(expected.publication);
+  const table = quoteQualified(expected.table);
+  const publication = catalog.publication;
+  if (publication === null) {
+    return [
+      new WalrelayError('PUBLICATION_MISSING', `the publication ${name} does not exist`, {
+        hint:
+          catalog.slot === null
+            ? 'Run `walrelay init`.'
+            : 'The slot exists already, and what it decodes from before the publication existed fails: drop the slot ' +
+              `(SELECT pg_drop_replication_slot(${quoteLiteral(expected.slot)});), then run \`walrelay init\`.`,
+      }),
+    ];
+  }
+  if (catalog.table === null) return [];
+  const unsuitable = (what: string, hint: string) =>
+    new WalrelayError('PUBLICATION_UNSUITABLE', what, { hint });
+  const problems: WalrelayError[] = [];
+  if (!publication.publishesInserts) {
+    problems.push(
+      unsuitable(
+        `the publication ${name} does not publish inserts`,
+        `ALTER PUBLICATION ${name} SET (publish = 'insert');`,
+      ),
+    );
+  }
+  if (catalog.table.kind === 'p' && !publication.isViaRoot) {
+    problems.push(
+      unsuitable(
+        `${table} is partitioned, and the publication ${name} sends its rows under the partitions' names`,
+        `ALTER PUBLICATION ${name} SET (publish_via_partition_root = true);`,
+      ),
+    );
+  } else if (!publication.coversTable) {
+    problems.push(
+      unsuitable(
+        `the publication ${name} does not cover ${table}`,
+        `ALTER PUBLICATION ${name} ADD TABLE ${table};`,
+      ),
+    );
+  }
+  if (publication.rowFilter !== null) {
+    problems.push(
+      unsuitable(
+        `the publication ${name} filters the rows of ${table}: events would be left out in silence`,
+        `ALTER PUBLICATION ${name} SET TABLE ${table};`,
+      ),
+    );
+  }
+  problems.push(...findColumnListProblems(publication, expected));
+  return problems;
+}
+
+function findColumnListProblems(publication: PublicationFacts, expected: Expectations): WalrelayError[] {
+  const published = publication.publishedColumns;
+  if (published === null) return [];
+  const missing = expected.columns.filter((column) => !published.includes(column));
+  if (missing.length === 0) return [];
+  const name = quoteIdentifier(expected.publication);
+  const all = [...new Set([...published, ...expected.columns])].map(quoteIdentifier).join(', ');
+  return [
+    new WalrelayError(
+      'PUBLICATION_UNSUITABLE',
+      `the publication ${name} leaves out the column ${missing.map(quoteIdentifier).join(', ')}`,
+      { hint: `ALTER PUBLICATION ${name} SET TABLE ${quoteQualified(expected.table)} (${all});` },
+    ),
+  ];
+}
+
+function findSlotProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
+  const name = quoteLiteral(expected.slot).trim();
+  const slot = catalog.slot;
+  if (slot === null) {
+    return [new WalrelayError('SLOT_MISSING', `the replication slot ${name} does not exist`)];
+  }
+  const unsuitable = (what: string) => [
+    new WalrelayError('SLOT_UNSUITABLE', `the replication slot ${name} ${what}`),
+  ];
+  if (slot.slotType !== 'logical') return unsuitable('is a physical slot');
+  if (slot.plugin !== 'pgoutput') return unsuitable(`uses the plugin ${slot.plugin}, not pgoutput`);
+  if (slot.database !== catalog.server.database) {
+    return unsuitable(`belongs to the database ${slot.database}, not to ${catalog.server.database}`);
+  }
+  if (slot.isTemporary) return unsuitable('is temporary: it goes with the connection that made it');
+  if (isLost(slot)) return [slotLost(expected.slot, slot)];
+  return [];
+}
+
+export function isLost(slot: SlotFacts): boolean {
+  return slot.walStatus === 'lost' || slot.invalidationReason !== null || slot.confirmedLsn === null;
+}
+
+export function slotLost(name: string, slot: SlotFacts): WalrelayError {
+  const reason = slot.invalidationReason ?? slot.walStatus ?? 'no reason given';
+  return new WalrelayError(
+    'SLOT_LOST',
+    `the replication slot ${quoteLiteral(name).trim()} was invalidated (${reason}): the WAL it needs is gone`,
+  );
+}
+
+/** What does not keep the relay from starting, but somebody should know. */
+export function findWarnings(catalog: Catalog, expected: Expectations): string[] {
+  const { server, publication, slot } = catalog;
+  const warnings: string[] = [];
+  const fixed = FIXED_IN_MINOR[Math.floor(server.versionNumber / 10_000)];
+  if (fixed !== undefined && server.versionNumber % 10_000 < fixed) {
+    warnings.push(
+      `PostgreSQL ${server.version} can lose logical changes when a publication is altered while transactions are open; ` +
+        `update to ${Math.floor(server.versionNumber / 10_000)}.${fixed} or later`,
+    );
+  }
+  if (server.synchronousStandbyNames.includes('*') || server.synchronousStandbyNames.includes('walrelay')) {
+    warnings.push(
+      `synchronous_standby_names = '${server.synchronousStandbyNames}' makes commits wait for this relay; name the real standbys`,
+    );
+  }
+  if (server.serverEncoding === 'SQL_ASCII') {
+    warnings.push(
+      'the database encoding is SQL_ASCII: payloads are passed on byte for byte, whatever they hold',
+    );
+  }
+  if (server.isInRecovery) warnings.push('this server is a standby; the slot follows its replay');
+  if (publication?.isForAllTables === true) {
+    warnings.push(
+      `the publication is FOR ALL TABLES: every change of every table is decoded and sent, only ${quoteQualified(expected.table)} is used`,
+    );
+  }
+  if (server.idleSlotTimeoutS > 0) {
+    warnings.push(
+      `idle_replication_slot_timeout = ${server.idleSlotTimeoutS} s invalidates the slot when the relay is down for that long`,
+    );
+  }
+  if (slot?.walStatus === 'unreserved') {
+    warnings.push(
+      'the slot is beyond max_slot_wal_keep_size: it is lost at the next checkpoint unless the relay catches up',
+    );
+  }
+  return warnings;
+}
+
+/** Minor releases of May 2025, which mended a loss of changes when ALTER PUBLICATION met open transactions. */
+const FIXED_IN_MINOR: Readonly<Record<number, number>> = { 14: 18, 15: 13, 16: 9, 17: 5 };

@@ -1,0 +1,197 @@
+import type { Socket } from 'node:net';
+import type { Client, ClientConfig } from 'pg';
+import { LogicalReplicationService } from 'pg-logical-replication';
+import { createDeferred } from '../core/deferred.ts';
+import { formatLsn, ZERO_LSN } from '../core/lsn.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
+import { CopyDataReader, type FrameHandler } from './copy-data-reader.ts';
+import { postgresError } from './postgres-error.ts';
+import { quoteIdentifier } from './sql.ts';
+import { encodeStatusUpdate, type StatusUpdate } from './status-update.ts';
+
+/**
+ * One replication connection, for one session: opened, asked by SQL while the guards run, then streaming until
+ * it is destroyed. pg-logical-replication carries it (connect, authenticate, TLS, START_REPLICATION, errors).
+ *
+ * What that library must not do here, and why:
+ * - acknowledge: it sends plus one, and the next transaction can be lost with it; auto off, timer off;
+ * - resubscribe: it would start at what was *received*; one service per session, always from 0/0;
+ * - parse and queue: we read CopyData in front of pg's parser, bytes to bytes.
+ */
+export class ReplicationConnection {
+  readonly #service: LogicalReplicationService;
+  readonly #client: Client;
+  readonly #connection: WireConnection;
+  readonly #startWith: (sql: string) => void;
+  readonly #ended: Promise<WalrelayError>;
+  #isDestroyed = false;
+
+  private constructor(
+    service: LogicalReplicationService,
+    client: Client,
+    startWith: (sql: string) => void,
+    ended: Promise<WalrelayError>,
+  ) {
+    this.#service = service;
+    this.#client = client;
+    this.#connection = wireOf(client);
+    this.#startWith = startWith;
+    this.#ended = ended;
+  }
+
+  /** Connects and authenticates. Throws PG_UNREACHABLE, PG_AUTH, … */
+  static async open(config: ClientConfig): Promise<ReplicationConnection> {
+    const service = new LogicalReplicationService(config, {
+      acknowledge: { auto: false, timeoutSeconds: 0 },
+      flowControl: { enabled: false },
+    });
+    const opened = createDeferred<Client>();
+    const start = createDeferred<string>();
+    let isOpen = false;
+    const ended = createDeferred<WalrelayError>();
+    const end = (thrown: unknown) => {
+      const error = postgresError(thrown, isOpen ? 'streaming' : 'connecting');
+      ended.resolve(error);
+      opened.reject(error);
+    };
+    service.on('error', end);
+    const plugin = {
+      name: 'pgoutput',
+      options: {},
+      parse: () => end(new WalrelayError('BUG', 'a CopyData went past our own reader')),
+      // The library hands the client over here, connected; the statement comes when the guards are content.
+      start: async (client: Client) => {
+        isOpen = true;
+        opened.resolve(client);
+        return client.query(await start.promise);
+      },
+    };
+    service
+      .subscribe(plugin as never, '', formatLsn(ZERO_LSN))
+      .then(() => end(new Error('the server ended the stream')), end);
+    const client = await opened.promise;
+    // A socket that ends without a protocol message reports itself only here.
+    wireOf(client).stream.once('close', () => end(new Error('the connection was closed')));
+    return new ReplicationConnection(service, client, start.resolve, ended.promise);
+  }
+
+  /** Resolves with the reason when the connection is over, for whatever reason. Never rejects. */
+  get ended(): Promise<WalrelayError> {
+    return this.#ended;
+  }
+
+  /** Runs one statement over the simple protocol, before `start`. Values come as text. */
+  async query(sql: string): Promise<Record<string, unknown>[]> {
+    try {
+      const result = await this.#client.query(sql);
+      return result.rows;
+    } catch (error) {
+      throw postgresError(error, 'querying');
+    }
+  }
+
+  /**
+   * Starts streaming from the slot's own position (I7: always 0/0). Resolves when the server has switched to
+   * streaming; rejects with what it said instead, e.g. SLOT_IN_USE.
+   */
+  async start(options: StartOptions): Promise<void> {
+    const publication = quoteIdentifier(options.publication).replaceAll("'", "''");
+    const sql =
+      `START_REPLICATION SLOT ${quoteIdentifier(options.slot)} LOGICAL 0/0 ` +
+      `(proto_version '1', publication_names '${publication}')`;
+    this.#readInFrontOfParser(options);
+    const started = new Promise<void>((resolve) => this.#service.once('start', () => resolve()));
+    const refused = this.#ended.then((error) => {
+      throw error;
+    });
+    this.#startWith(sql);
+    await Promise.race([started, refused]);
+  }
+
+  sendStatus(update: StatusUpdate): void {
+    if (!this.#isDestroyed) this.#connection.sendCopyFromChunk(encodeStatusUpdate(update));
+  }
+
+  /** Stops reading the socket; the server is held back by TCP. Status updates still go out. */
+  pause(): void {
+    this.#connection.stream.pause();
+  }
+
+  resume(): void {
+    this.#connection.stream.resume();
+  }
+
+  /** Ends the connection at once; the walsender releases the slot as soon as it notices. */
+  destroy(): void {
+    if (this.#isDestroyed) return;
+    this.#isDestroyed = true;
+    // The client reports a lost connection as an error; after this there is nobody to tell.
+    this.#service.on('error', () => {});
+    this.#client.on('error', () => {});
+    this.#connection.stream.destroy();
+    this.#service.stop().catch(() => {});
+  }
+
+  /** Says goodbye (Terminate), so that the server needs no time to notice, then destroys. */
+  async close(timeoutMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#connection.stream.once('close', () => resolve()));
+    const stream = this.#connection.stream;
+    stream.resume();
+    this.#connection.end();
+    const timer = setTimeout(() => this.destroy(), timeoutMs);
+    await closed;
+    clearTimeout(timer);
+    this.destroy();
+  }
+
+  /**
+   * From here on CopyData frames go to our reader, in place; every other frame goes on to pg's own parser, whole.
+   * The connection is idle now (every query was answered), so no frame is split between the two.
+   */
+  #readInFrontOfParser(options: StartOptions): void {
+    const stream = this.#connection.stream;
+    const parsers = stream.listeners('data');
+    stream.removeAllListeners('data');
+    const reader = new CopyDataReader(
+      {
+        copyData: options.copyData,
+        other: (frame) => {
+          for (const parse of parsers) (parse as (chunk: Buffer) => void)(frame);
+        },
+      },
+      options.rowBytesMax,
+    );
+    stream.on('data', (chunk: Buffer) => {
+      if (this.#isDestroyed) return;
+      // An exception here would be an uncaught one: it ends the session instead.
+      try {
+        reader.push(chunk);
+        options.chunkEnd();
+      } catch (error) {
+        options.failed(error);
+      }
+    });
+  }
+}
+
+export interface StartOptions extends Pick<FrameHandler, 'copyData'> {
+  readonly slot: string;
+  readonly publication: string;
+  /** The largest row to accept, in bytes. */
+  readonly rowBytesMax: number;
+  /** The bytes that had arrived are used up. */
+  chunkEnd(): void;
+  /** Decoding threw; nothing more is read after this. */
+  failed(error: unknown): void;
+}
+
+/** The part of pg's client that its types leave out. */
+interface WireConnection {
+  readonly stream: Socket;
+  sendCopyFromChunk(chunk: Buffer): void;
+  end(): void;
+}
+
+function wireOf(client: Client): WireConnection {
+  return (client as unknown as { connection: WireConnection }).connection;
+}
