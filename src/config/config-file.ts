@@ -50,8 +50,10 @@ export function readConfigFile({ path, namedBy, knownKeys, readFile }: ConfigFil
     const name = String(key);
     if (!knownKeys.includes(name)) {
       const nearest = nearestName(name, knownKeys);
+      // A line that lost its key shows its value here, so only what looks like a key is repeated.
+      const shown = /^[\w.-]{1,64}$/.test(name) ? `${name}: ` : '';
       problems.push(
-        `${path}: ${name}: unknown key${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
+        `${path}: ${shown}unknown key${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
       );
     } else if (value !== null) {
       values.set(name, value);

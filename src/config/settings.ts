@@ -194,6 +194,12 @@ export const settingShape = {
     description:
       'What to do about a Redis that keeps nothing on disk: warn, or require persistence and stop.',
   }),
+  startTimeoutMs: setting(milliseconds({ min: 0, max: 60 * MINUTE_MS }), {
+    group: 'timing',
+    default: '60000',
+    description:
+      'How long a relay that has never streamed tries to reach its servers before it exits; 0 for ever.',
+  }),
   drainTimeoutMs: setting(milliseconds({ min: 1, max: 10 * MINUTE_MS }), {
     group: 'timing',
     default: '5000',

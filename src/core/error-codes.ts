@@ -131,7 +131,7 @@ export const ERROR_CODES = {
   REDIS_TLS: operator(EXIT.redis, 'Check the scheme of REDIS_URL (rediss://) and the certificates.'),
   REDIS_VERSION: operator(EXIT.redis, 'Use Redis 6.2 or later, or Valkey.'),
   REDIS_EVICTS: operator(EXIT.redis, 'CONFIG SET maxmemory-policy noeviction'),
-  REDIS_VOLATILE: operator(EXIT.redis, 'CONFIG SET appendonly yes, or WALRELAY_REDIS_PERSISTENCE=ignore.'),
+  REDIS_VOLATILE: operator(EXIT.redis, 'CONFIG SET appendonly yes, or WALRELAY_REDIS_PERSISTENCE=warn.'),
   REDIS_LIMIT: operator(
     EXIT.redis,
     'CONFIG SET proto-max-bulk-len 512mb, or lower WALRELAY_EVENT_BYTES_MAX.',

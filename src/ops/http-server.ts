@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { redactCredentials } from './redact-credentials.ts';
 
 const HEADERS_TIMEOUT_MS = 5000;
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -90,7 +91,7 @@ async function answer(request: IncomingMessage, routes: HttpRoutes): Promise<Rep
     }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { status: 500, contentType: TEXT, text: `${message}\n` };
+    return { status: 500, contentType: TEXT, text: `${redactCredentials(message)}\n` };
   }
 }
 

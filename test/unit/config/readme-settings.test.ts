@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { replaceSettings, settingsTable } from '../../../dev/docs/generate.ts';
 import { describeSettings } from '../../../src/config/describe-settings.ts';
 
@@ -28,13 +28,8 @@ test('a README without markers is refused', () => {
   expect(() => replaceSettings('<!-- settings:end --><!-- settings:begin -->')).toThrow('settings:begin');
 });
 
-describe('README.md', () => {
-  if (existsSync(README)) {
-    test('its table of settings is the schema (if not: npm run docs)', () => {
-      const readme = readFileSync(README, 'utf8');
-      expect(readme).toBe(replaceSettings(readme));
-    });
-  } else {
-    test.todo('its table of settings is the schema: README.md does not exist yet');
-  }
+// TODO: README.md comes later; from then on this must pass, and fails without the markers.
+test.skipIf(!existsSync(README))("README.md's table of settings is the schema (if not: npm run docs)", () => {
+  const readme = readFileSync(README, 'utf8');
+  expect(readme).toBe(replaceSettings(readme));
 });

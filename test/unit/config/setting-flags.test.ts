@@ -4,6 +4,8 @@ import { describeSettings } from '../../../src/config/describe-settings.ts';
 import { loadSettings } from '../../../src/config/load-settings.ts';
 import { settingFlags } from '../../../src/config/setting-flags.ts';
 
+const readFile = () => '';
+
 test('commander turns every flag back into the key of its setting', () => {
   const command = new Command();
   for (const { flags, description } of settingFlags()) command.option(flags, description);
@@ -39,7 +41,6 @@ test('every default that is described is one that its own setting accepts', () =
   for (const row of describeSettings()) {
     if (row.default !== undefined) env[row.env] = row.default;
   }
-  const readFile = () => '';
   const written = loadSettings({ env, flags: {}, readFile });
   const implied = loadSettings({
     env: { DATABASE_URL: env.DATABASE_URL, REDIS_URL: env.REDIS_URL },

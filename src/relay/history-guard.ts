@@ -1,0 +1,115 @@
+import { formatLsn, type Lsn } from '../core/lsn.ts';
+import { formatPosition } from '../core/position.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { LaneState } from '../sink/lane-state.ts';
+import type { Catalog } from '../source/catalog.ts';
+import type { SystemIdentity } from '../source/system-identity.ts';
+
+/**
+ * Whether what Redis remembers and what Postgres is belong to one unbroken history (G4). Pure. Throws the first
+ * reason why not; nothing has been written or confirmed by then.
+ */
+export interface History {
+  readonly lane: LaneState;
+  readonly catalog: Catalog;
+  readonly identity: SystemIdentity;
+  readonly slot: string;
+  readonly metaKey: string;
+  /** Where the server's timeline left the lane's timeline; null when they are the same one. */
+  readonly forkLsn: Lsn | null;
+}
+
+export function checkHistory(history: History): void {
+  const { lane, catalog, identity, slot, metaKey } = history;
+  if (lane.slot !== slot || lane.database !== catalog.server.database) {
+    throw new WalrelayError(
+      'LANE_FOREIGN',
+      `the lane state ${metaKey} belongs to the slot ${lane.slot} of the database ${lane.database}, ` +
+        `not to ${slot} of ${catalog.server.database}`,
+    );
+  }
+  if (lane.systemId !== identity.systemId) {
+    throw new WalrelayError(
+      'SYSTEM_CHANGED',
+      `Redis remembers the Postgres cluster ${lane.systemId}; this is the cluster ${identity.systemId}: another ` +
+        'server, or the same data after pg_upgrade or a dump and restore',
+    );
+  }
+  if (identity.timeline < lane.timeline) {
+    throw new WalrelayError(
+      'TIMELINE_BEHIND',
+      `this server is on timeline ${identity.timeline}, Redis has entries from timeline ${lane.timeline}: ` +
+        'an old primary, or a restored copy',
+    );
+  }
+  const { forkLsn } = history;
+  if (forkLsn !== null && (lane.watermark.commitLsn >= forkLsn || lane.floorLsn > forkLsn)) {
+    throw new WalrelayError(
+      'TIMELINE_FORK',
+      `the promoted server left the old timeline at ${formatLsn(forkLsn)}, but Redis holds entries up to ` +
+        `${formatPosition(lane.watermark)}: the lost primary had committed them, this server has not`,
+    );
+  }
+  const newestLsn = lane.watermark.commitLsn > lane.floorLsn ? lane.watermark.commitLsn : lane.floorLsn;
+  if (catalog.server.walEndLsn < newestLsn) {
+    throw new WalrelayError(
+      'POSTGRES_BEHIND',
+      `Redis holds entries up to ${formatLsn(newestLsn)}, but this server's WAL ends at ` +
+        `${formatLsn(catalog.server.walEndLsn)}: it was restored from an older copy`,
+    );
+  }
+  const confirmedLsn = catalog.slot?.confirmedLsn ?? null;
+  if (confirmedLsn !== null && lane.floorLsn < confirmedLsn) {
+    throw new WalrelayError(
+      'REDIS_BEHIND',
+      `the slot was confirmed up to ${formatLsn(confirmedLsn)}, but Redis remembers only ${formatLsn(lane.floorLsn)}: ` +
+        'Redis lost what it had accepted (or is another Redis), or the slot was advanced or re-created by hand. ' +
+        'Events between the two may be missing from the streams',
+    );
+  }
+  const publicationIdentity = catalog.publication?.identity ?? '';
+  if (lane.publicationIdentity !== publicationIdentity) throw publicationChanged(lane.publicationIdentity, publicationIdentity);
+}
+
+export function publicationChanged(before: string, now: string): WalrelayError {
+  return new WalrelayError(
+    'PUBLICATION_CHANGED',
+    'the publication, or the table’s place in it, was altered or re-created: events in between may never have been ' +
+      'published. Nothing was confirmed past the last time it was seen unchanged',
+    {
+      facts: { before, now },
+      hint:
+        'Make sure that the publication covers the table; compare the table with the streams for the time of the ' +
+        'change; then go on with `walrelay epoch accept`.',
+    },
+  );
+}
+
+/** The slot is there, Redis knows nothing. Whether that is a fresh start or a loss, the slot's position tells. */
+export function laneMissing(metaKey: string, catalog: Catalog, isFresh: boolean): WalrelayError {
+  const confirmed = catalog.slot?.confirmedLsn;
+  if (isFresh) {
+    return new WalrelayError('LANE_MISSING', `the slot is new and Redis has no lane state ${metaKey} yet`, {
+      hint: 'Run `walrelay init`: it writes the lane state.',
+    });
+  }
+  return new WalrelayError(
+    'LANE_MISSING',
+    `Redis has no lane state ${metaKey}, but the slot has been in use` +
+      `${confirmed === undefined || confirmed === null ? '' : ` (confirmed up to ${formatLsn(confirmed)})`}: ` +
+      'Redis was emptied or restored, or REDIS_URL or WALRELAY_META_KEY points elsewhere',
+  );
+}
+
+/**
+ * `init` leaves the position at which it created the slot as the publication's comment: as long as nothing was
+ * confirmed past it, a missing lane state means a fresh start and not a loss.
+ */
+export function freshSlotComment(slot: string, consistentLsn: Lsn): string {
+  return `walrelay: slot ${slot} created at ${formatLsn(consistentLsn)}`;
+}
+
+export function isFreshSlot(catalog: Catalog, slot: string): boolean {
+  const confirmedLsn = catalog.slot?.confirmedLsn ?? null;
+  return confirmedLsn !== null && catalog.publication?.comment === freshSlotComment(slot, confirmedLsn);
+}

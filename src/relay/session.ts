@@ -1,0 +1,300 @@
+import type { ClientConfig } from 'pg';
+import type { Settings } from '../config/settings.ts';
+import { createDeferred } from '../core/deferred.ts';
+import { formatLsn } from '../core/lsn.ts';
+import { formatPosition } from '../core/position.ts';
+import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import { ConfirmTracker } from '../confirm/confirm-tracker.ts';
+import type { Logger } from '../ops/logger.ts';
+import type { RelayMetrics } from '../ops/metrics.ts';
+import { Lane } from '../sink/lane.ts';
+import type { LaneState } from '../sink/lane-state.ts';
+import { RedisConnection } from '../sink/redis-connection.ts';
+import { findRedisProblems, findRedisWarnings, readRedisFacts } from '../sink/redis-preflight.ts';
+import { type Catalog, catalogSql, parseCatalog } from '../source/catalog.ts';
+import { CatalogWatch } from '../source/catalog-watch.ts';
+import { type Expectations, findProblems, findWarnings } from '../source/preflight.ts';
+import { ReplicationConnection } from '../source/replication-connection.ts';
+import { slotLockSql } from '../source/slot-lock.ts';
+import { readForkLsn, readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
+import { checkHistory, isFreshSlot, laneMissing } from './history-guard.ts';
+import { nextPhase, type SessionPhase } from './session-phase.ts';
+import type { OutboxShape } from './outbox-shape.ts';
+import { Streaming } from './streaming.ts';
+
+/**
+ * One session, a straight line: connect, guard, stand by, claim, stream, drain, close. Any error ends it; the
+ * relay then starts another one from the slot. That is also what happens after a crash, so it is always exercised.
+ */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #stop = createDeferred<'stop'>();
+  #phase: SessionPhase = 'connecting';
+  #postgres: ReplicationConnection | null = null;
+  #redis: RedisConnection | null = null;
+  #watch: CatalogWatch | null = null;
+  #streaming: Streaming | null = null;
+  #isStopRequested = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  get phase(): SessionPhase {
+    return this.#phase;
+  }
+
+  /** Stop reading, finish what is in flight, confirm, close. */
+  requestStop(): void {
+    this.#isStopRequested = true;
+    this.#stop.resolve('stop');
+  }
+
+  /** Resolves when it ended because it was asked to; throws the WalrelayError that ended it otherwise. */
+  async run(): Promise<void> {
+    try {
+      await this.#untilStop(this.#run());
+    } catch (error) {
+      const ended = toWalrelayError(error);
+      if (ended.code !== 'ABORTED') throw ended;
+    } finally {
+      this.#enter('closed');
+      this.#streaming?.stop();
+      this.#watch?.destroy();
+      this.#postgres?.destroy();
+      this.#redis?.destroy();
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { settings } = this.#options;
+    // Redis first: while it is away, no walsender comes and goes on the primary.
+    this.#redis = this.#own(await RedisConnection.open(settings.redisUrl, settings.redisTimeoutMs));
+    this.#postgres = this.#own(await ReplicationConnection.open(clientConfig(settings, this.#options.holder)));
+    this.#enter('guarding');
+    await this.#guardRedis(this.#redis);
+    let guarded = await this.#guardPostgres(this.#postgres);
+    await this.#readLane(this.#redis, guarded);
+
+    if (!(await this.#claimSlot(this.#postgres, guarded.catalog))) {
+      this.#enter('standby');
+      await this.#standBy(this.#postgres, guarded.catalog);
+      this.#enter('guarding');
+      guarded = await this.#guardPostgres(this.#postgres);
+    }
+    this.#enter('claiming');
+    await this.#stream(this.#postgres, this.#redis, guarded);
+  }
+
+  async #guardRedis(redis: RedisConnection): Promise<void> {
+    const { settings, logger } = this.#options;
+    const facts = await readRedisFacts(redis);
+    throwFirst(
+      findRedisProblems(facts, {
+        argumentBytesMax: settings.batchBytesMax + settings.eventBytesMax,
+        isPersistenceRequired: settings.redisPersistence === 'require',
+      }),
+      logger,
+    );
+    for (const warning of findRedisWarnings(facts)) this.#options.warnOnce(warning);
+  }
+
+  async #guardPostgres(postgres: ReplicationConnection): Promise<Guarded> {
+    const { logger, shape } = this.#options;
+    const catalog = await readCatalog(postgres, shape.expected);
+    throwFirst(findProblems(catalog, shape.expected), logger);
+    for (const warning of findWarnings(catalog, shape.expected)) this.#options.warnOnce(warning);
+    return { catalog, identity: await readSystemIdentity((sql) => postgres.query(sql)) };
+  }
+
+  async #readLane(redis: RedisConnection, guarded: Guarded): Promise<LaneState> {
+    const { settings } = this.#options;
+    const lane = await new Lane(redis, settings.metaKey).read();
+    if (lane === null) {
+      throw laneMissing(settings.metaKey, guarded.catalog, isFreshSlot(guarded.catalog, settings.slot));
+    }
+    await this.#guardHistory(lane, guarded);
+    return lane;
+  }
+
+  async #guardHistory(lane: LaneState, { catalog, identity }: Guarded): Promise<void> {
+    const { settings } = this.#options;
+    const postgres = this.#postgres as ReplicationConnection;
+    const isSameCluster = lane.systemId === identity.systemId;
+    checkHistory({
+      lane,
+      catalog,
+      identity,
+      slot: settings.slot,
+      metaKey: settings.metaKey,
+      forkLsn: isSameCluster
+        ? await readForkLsn((sql) => postgres.query(sql), identity.timeline, lane.timeline)
+        : null,
+    });
+  }
+
+  /**
+   * One relay at a time raises the fence: the one whose replication connection holds the slot's advisory lock. It
+   * goes with the connection, as the slot does. (A zombie that resumes after losing both is refused by the fence.)
+   */
+  async #claimSlot(postgres: ReplicationConnection, catalog: Catalog): Promise<boolean> {
+    const [row] = await postgres.query(slotLockSql(this.#options.settings.slot));
+    return String(row?.['locked']) === 'true' && catalog.slot?.isActive !== true;
+  }
+
+  async #standBy(postgres: ReplicationConnection, catalog: Catalog): Promise<void> {
+    const { settings, logger, shape, metrics } = this.#options;
+    const startedAtMs = performance.now();
+    metrics.setPhase('standby');
+    logger.info({ slot: settings.slot, holder: catalog.slot?.holder ?? null }, 'standing by: another relay holds the slot');
+    for (;;) {
+      await this.#sleep(settings.standbyPollMs);
+      const now = await readCatalog(postgres, shape.expected);
+      // A slot that is lost or dropped never becomes free.
+      throwFirst(findProblems(now, shape.expected), logger);
+      if (now.slot?.isActive !== true && (await this.#claimSlot(postgres, now))) break;
+    }
+    logger.info({ slot: settings.slot, waitedMs: Math.round(performance.now() - startedAtMs) }, 'taking the slot over');
+  }
+
+  async #stream(postgres: ReplicationConnection, redis: RedisConnection, guarded: Guarded): Promise<void> {
+    const { settings, logger, metrics, shape } = this.#options;
+    const { catalog, identity } = guarded;
+    const lane = new Lane(redis, settings.metaKey);
+    await lane.loadScripts();
+    this.#watch = this.#own(
+      await CatalogWatch.open(
+        clientConfig(settings, this.#options.holder),
+        shape.expected,
+        catalog.server.versionNumber,
+      ),
+    );
+
+    // I3: first the fence, then what Redis holds, then the stream.
+    const before = await this.#readLane(redis, guarded);
+    const state = await lane.raiseFence(before.epoch, this.#options.holder);
+    await this.#guardHistory(state, guarded);
+    if (identity.timeline > state.timeline) {
+      logger.warn({ before: state.timeline, now: identity.timeline }, 'postgres was promoted; the new timeline is noted');
+      await lane.annotate({ timeline: String(identity.timeline) });
+    }
+    const confirmedLsn = catalog.slot?.confirmedLsn;
+    if (confirmedLsn === undefined || confirmedLsn === null) throw new WalrelayError('BUG', 'a slot without a position');
+
+    const streaming = new Streaming({
+      settings,
+      shape,
+      tableOid: catalog.table?.oid ?? 0,
+      metrics,
+      logger,
+      postgres,
+      redis,
+      lane,
+      watch: this.#watch,
+      watermark: state.watermark,
+      tracker: new ConfirmTracker({ confirmedLsn, floorLsn: state.floorLsn }),
+      publicationIdentity: state.publicationIdentity,
+      walSenderTimeoutMs: catalog.server.walSenderTimeoutMs,
+      warnOnce: (warning) => this.#options.warnOnce(warning),
+    });
+    this.#streaming = streaming;
+    await streaming.start();
+    this.#enter('streaming');
+    this.#options.streaming();
+    logger.info(
+      {
+        slot: settings.slot,
+        epoch: state.epoch,
+        fence: state.fence,
+        timeline: identity.timeline,
+        confirmed: formatLsn(confirmedLsn),
+        watermark: formatPosition(state.watermark),
+        server: catalog.server.version,
+      },
+      'streaming',
+    );
+
+    const stopped = this.#stop.promise.then(() => new WalrelayError('ABORTED', 'asked to stop'));
+    const reason = await Promise.race([streaming.ended, stopped]);
+    if (!MAY_DRAIN.has(reason.code) && reason.disposition !== 'poison') throw reason;
+    this.#enter('draining');
+    metrics.setPhase('draining');
+    await streaming.drain(reason);
+    throw reason;
+  }
+
+  /** Before the stream there is nothing to drain: a stop ends the session where it is. */
+  async #untilStop(running: Promise<void>): Promise<void> {
+    const stoppedEarly = this.#stop.promise.then(async () => {
+      if (this.#phase === 'streaming' || this.#phase === 'draining') return running;
+      running.catch(() => {});
+      throw new WalrelayError('ABORTED', 'asked to stop');
+    });
+    await Promise.race([running, stoppedEarly]);
+  }
+
+  /** A connection that opens after the session was stopped is closed at once. */
+  #own<T extends { destroy(): void }>(connection: T): T {
+    if (this.#phase !== 'closed') return connection;
+    connection.destroy();
+    throw new WalrelayError('ABORTED', 'the session is over');
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    if (this.#isStopRequested) throw new WalrelayError('ABORTED', 'asked to stop');
+    if (this.#phase === 'closed') throw new WalrelayError('ABORTED', 'the session is over');
+  }
+
+  #enter(phase: SessionPhase): void {
+    if (this.#phase === phase) return;
+    this.#phase = nextPhase(this.#phase, phase);
+    if (phase === 'connecting' || phase === 'guarding' || phase === 'streaming') this.#options.metrics.setPhase(phase);
+  }
+}
+
+export interface SessionOptions {
+  readonly settings: Settings;
+  readonly shape: OutboxShape;
+  readonly logger: Logger;
+  readonly metrics: RelayMetrics;
+  /** Who this is, for people who look at the lane state or at pg_stat_activity. */
+  readonly holder: string;
+  /** Says a warning the first time only: sessions come and go. */
+  warnOnce(warning: string): void;
+  /** Events flow from here on. */
+  streaming(): void;
+}
+
+interface Guarded {
+  readonly catalog: Catalog;
+  readonly identity: SystemIdentity;
+}
+
+/** Ends after which what is in flight is still awaited: a stop, and a primary that wants to shut down. */
+const MAY_DRAIN: ReadonlySet<string> = new Set(['ABORTED', 'PG_SHUTDOWN']);
+
+async function readCatalog(postgres: ReplicationConnection, expected: Expectations): Promise<Catalog> {
+  const [version] = await postgres.query("SELECT current_setting('server_version_num') AS number");
+  const [row] = await postgres.query(catalogSql(expected, Number(version?.['number'])));
+  return parseCatalog(String(row?.['catalog']));
+}
+
+function throwFirst(problems: readonly WalrelayError[], logger: Logger): void {
+  const [first, ...others] = problems;
+  if (first === undefined) return;
+  for (const other of others) logger.error({ err: other }, other.message);
+  throw first;
+}
+
+function clientConfig(settings: Settings, holder: string): ClientConfig {
+  return {
+    connectionString: settings.databaseUrl,
+    application_name: holder,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  };
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+

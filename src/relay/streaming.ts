@@ -1,0 +1,310 @@
+import type { Settings } from '../config/settings.ts';
+import type { ConfirmTracker } from '../confirm/confirm-tracker.ts';
+import { createDeferred } from '../core/deferred.ts';
+import { formatLsn, type Lsn, readLsn } from '../core/lsn.ts';
+import type { Position } from '../core/position.ts';
+import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import { PgoutputDecoder } from '../decode/pgoutput-decoder.ts';
+import type { Logger } from '../ops/logger.ts';
+import type { RelayMetrics } from '../ops/metrics.ts';
+import { postgresTimeToUnixMs } from '../sink/commit-time.ts';
+import type { Lane } from '../sink/lane.ts';
+import type { RedisConnection } from '../sink/redis-connection.ts';
+import type { Catalog } from '../source/catalog.ts';
+import type { CatalogWatch } from '../source/catalog-watch.ts';
+import { isLost, slotLost } from '../source/preflight.ts';
+import type { ReplicationConnection } from '../source/replication-connection.ts';
+import { publicationChanged } from './history-guard.ts';
+import { computeLiveness, type Liveness } from './liveness.ts';
+import type { OutboxShape } from './outbox-shape.ts';
+import { Pump } from './pump.ts';
+import { ReplyLimiter } from './reply-limiter.ts';
+
+/**
+ * The streaming part of a session: frames go decoder → pump → lane; permission to forget comes back through one
+ * function, `#confirm`. Owns the timers. The first trouble resolves `ended`; nothing is confirmed after that unless
+ * the session drains.
+ */
+export class Streaming {
+  readonly #options: StreamingOptions;
+  readonly #tracker: ConfirmTracker;
+  readonly #pump: Pump;
+  readonly #decoder: PgoutputDecoder;
+  readonly #liveness: Liveness;
+  readonly #replies = new ReplyLimiter();
+  readonly #ended = createDeferred<WalrelayError>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #lastHeardMs = performance.now();
+  #replyTimer: NodeJS.Timeout | null = null;
+  #confirming: Promise<void> | null = null;
+  #isPaused = false;
+  #isReading = true;
+
+  constructor(options: StreamingOptions) {
+    const { settings, shape, tracker, lane } = options;
+    this.#options = options;
+    this.#tracker = tracker;
+    this.#liveness = computeLiveness(settings, options.walSenderTimeoutMs);
+    this.#pump = new Pump({
+      router: shape.createRouter(),
+      tracker,
+      watermark: options.watermark,
+      batchEventsMax: settings.batchEventsMax,
+      batchBytesMax: settings.batchBytesMax,
+      inFlightBatchesMax: settings.inFlightBatchesMax,
+      pauseAtBytes: settings.memoryBudgetBytes - settings.eventBytesMax,
+      append: (batch) => lane.append(batch),
+      setPaused: (isPaused) => this.#setPaused(isPaused),
+      failed: (error) => this.#end(error),
+      observer: {
+        read: ({ transactions, resentEvents }) => {
+          if (transactions > 0) options.metrics.recordTransactions(transactions);
+          if (resentEvents > 0) options.metrics.recordResentEvents(resentEvents);
+        },
+        accepted: ({ events, skipped, bytes, appendMs, oldestCommittedAtUs }) => {
+          if (skipped > 0) options.metrics.recordResentEvents(skipped);
+          options.metrics.recordBatch({
+            events,
+            bytes,
+            appendSeconds: appendMs / 1000,
+            oldestCommitAgeSeconds: (Date.now() - postgresTimeToUnixMs(oldestCommittedAtUs)) / 1000,
+          });
+        },
+      },
+    });
+    this.#decoder = new PgoutputDecoder(
+      { columns: shape.columns, isOutbox: (relation) => shape.isOutbox(relation, options.tableOid) },
+      this.#pump,
+    );
+  }
+
+  /** Resolves with the first reason to stop streaming. Never rejects. */
+  get ended(): Promise<WalrelayError> {
+    return this.#ended.promise;
+  }
+
+  /** Resolves when Postgres has switched to streaming. */
+  async start(): Promise<void> {
+    const { settings, postgres, redis, watch } = this.#options;
+    void postgres.ended.then((error) => this.#end(error));
+    void redis.ended.then((error) => this.#end(error));
+    void watch.ended.then((error) => this.#end(error));
+    await postgres.start({
+      slot: settings.slot,
+      publication: settings.publication,
+      rowBytesMax: settings.eventBytesMax,
+      copyData: (bytes, start, end) => this.#copyData(bytes, start, end),
+      chunkEnd: () => this.#chunkEnd(),
+      failed: (error) => {
+        this.#stopReading();
+        this.#end(error);
+      },
+    });
+    this.#sendStatus({ isReplyRequested: false });
+    this.#every(settings.watchIntervalMs, () => this.#confirmSoon());
+    this.#every(this.#liveness.statusIntervalMs, () => this.#checkLiveness());
+    this.#every(GAUGES_INTERVAL_MS, () => this.#showLoad());
+  }
+
+  /**
+   * Reads no more; awaits what is in flight; confirms it; says goodbye to Postgres. Throws DRAIN_TIMEOUT when that
+   * takes longer than allowed, and whatever else goes wrong: nothing unconfirmed is lost by that.
+   */
+  async drain(reason: WalrelayError): Promise<void> {
+    const { settings, postgres, redis, logger } = this.#options;
+    this.#stopReading();
+    const timeout = createDeferred<never>();
+    const timer = setTimeout(
+      () => timeout.reject(new WalrelayError('DRAIN_TIMEOUT', `not drained within ${settings.drainTimeoutMs} ms`)),
+      settings.drainTimeoutMs,
+    );
+    const failed = createDeferred<never>();
+    void redis.ended.then((error) => failed.reject(error));
+    failed.promise.catch(() => {});
+    timeout.promise.catch(() => {});
+    try {
+      await Promise.race([this.#pump.drain(), timeout.promise, failed.promise]);
+      // A primary that shuts down answers no more queries: what was verified is confirmed, the rest comes again.
+      await Promise.race([this.#confirm(reason.code !== 'PG_SHUTDOWN'), timeout.promise, failed.promise]);
+      await postgres.close(GOODBYE_TIMEOUT_MS);
+      logger.info({ confirmed: formatLsn(this.#tracker.confirmedLsn) }, 'drained');
+    } finally {
+      clearTimeout(timer);
+      this.#stopTimers();
+    }
+  }
+
+  #copyData(bytes: Buffer, start: number, end: number): void {
+    if (!this.#isReading) return;
+    switch (bytes[start]) {
+      case XLOG_DATA:
+        if (end - start <= XLOG_DATA_HEADER_BYTES) throw new WalrelayError('PG_PROTOCOL', 'a short XLogData');
+        this.#decoder.decode(bytes, start + XLOG_DATA_HEADER_BYTES, end);
+        break;
+      case KEEPALIVE:
+        if (end - start !== KEEPALIVE_BYTES) throw new WalrelayError('PG_PROTOCOL', `a keepalive of ${end - start} bytes`);
+        this.#keepalive(readLsn(bytes, start + 1), bytes[start + 17] === 1);
+        break;
+      default:
+        throw new WalrelayError('PG_PROTOCOL', `the walsender sent an unknown message (${bytes[start]})`);
+    }
+  }
+
+  #chunkEnd(): void {
+    this.#lastHeardMs = performance.now();
+    if (this.#isReading) this.#pump.chunkEnd();
+  }
+
+  #keepalive(walEndLsn: Lsn, isReplyRequested: boolean): void {
+    // In the middle of a transaction walEnd proves nothing about the transaction.
+    if (!this.#decoder.isInTransaction) this.#pump.keepalive(walEndLsn);
+    this.#options.metrics.setServerWalEndLsn(walEndLsn);
+    if (!isReplyRequested) return;
+    const nowMs = performance.now();
+    if (this.#replies.isShutdownStorm(walEndLsn, nowMs)) {
+      this.#end(new WalrelayError('PG_SHUTDOWN', 'the primary waits for the relay in order to shut down'));
+    }
+    const delayMs = this.#replies.delayMs(this.#tracker.confirmedLsn, nowMs);
+    if (delayMs === 0) this.#sendStatus({ isReplyRequested: false });
+    else this.#replyTimer ??= setTimeout(() => this.#sendStatus({ isReplyRequested: false }), delayMs);
+  }
+
+  #sendStatus({ isReplyRequested }: { isReplyRequested: boolean }): void {
+    if (this.#replyTimer !== null) clearTimeout(this.#replyTimer);
+    this.#replyTimer = null;
+    const { receivedLsn, confirmedLsn } = this.#tracker;
+    this.#replies.answered(confirmedLsn, performance.now());
+    this.#options.postgres.sendStatus({ receivedLsn, confirmedLsn, nowMs: Date.now(), isReplyRequested });
+    this.#options.metrics.setConfirmedLsn(confirmedLsn);
+    this.#options.metrics.setReceivedLsn(receivedLsn);
+  }
+
+  #confirmSoon(): void {
+    // One at a time: while Redis or the catalog is slow, the next tick has nothing to add.
+    this.#confirming ??= this.#confirm(true).then(
+      () => {
+        this.#confirming = null;
+      },
+      (error: unknown) => this.#end(error),
+    );
+  }
+
+  /**
+   * The only way back: what is durable and was received before the catalog was seen unchanged is noted in Redis as
+   * the floor, and then confirmed to Postgres (I4, I5).
+   */
+  async #confirm(canAskCatalog: boolean): Promise<void> {
+    if (canAskCatalog) {
+      const receivedLsn = this.#tracker.receivedLsn;
+      this.#checkCatalog(await this.#options.watch.read());
+      this.#tracker.verify(receivedLsn);
+    }
+    const floorLsn = this.#tracker.nextFloor;
+    if (floorLsn === null) return;
+    await this.#options.lane.noteFloor(floorLsn);
+    if (this.#tracker.noteFloor(floorLsn)) this.#sendStatus({ isReplyRequested: false });
+  }
+
+  #checkCatalog(catalog: Catalog): void {
+    const { metrics, settings, shape, publicationIdentity, warnOnce } = this.#options;
+    const { publication, slot, table, server } = catalog;
+    metrics.setServerWalEndLsn(server.walEndLsn);
+    if (slot !== null) {
+      metrics.setSlot({ retainedBytes: slot.retainedBytes ?? 0, safeBytes: slot.safeWalBytes });
+      if (isLost(slot)) throw slotLost(settings.slot, slot);
+      if (slot.walStatus === 'unreserved') {
+        warnOnce('the slot is beyond max_slot_wal_keep_size: it is lost at the next checkpoint unless the relay catches up');
+      }
+    }
+    if (publication === null) {
+      throw new WalrelayError(
+        'PUBLICATION_CHANGED',
+        `the publication ${settings.publication} was dropped while the relay ran; nothing was confirmed past the last time it was seen`,
+      );
+    }
+    if (table === null) {
+      const { schema, name } = shape.expected.table;
+      throw new WalrelayError('TABLE_MISSING', `the table ${schema}.${name} was dropped or renamed while the relay ran`, {
+        hint: 'Rename it back, or set WALRELAY_TABLE to its new name; nothing was confirmed past the last time it was seen.',
+      });
+    }
+    if (publication.identity !== publicationIdentity) {
+      throw publicationChanged(publicationIdentity, publication.identity);
+    }
+  }
+
+  #checkLiveness(): void {
+    const silentMs = performance.now() - this.#lastHeardMs;
+    // While reading is paused the answers wait in the socket: silence proves nothing then.
+    if (!this.#isPaused && this.#isReading && silentMs > this.#liveness.serverSilenceMs) {
+      this.#end(new WalrelayError('PG_SILENT', `Postgres has been silent for ${Math.round(silentMs)} ms`));
+      return;
+    }
+    if (this.#isPaused) this.#lastHeardMs = performance.now();
+    // Regular updates suppress the server's own pings, so an answer is asked for.
+    this.#sendStatus({ isReplyRequested: true });
+  }
+
+  #setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    this.#options.metrics.setPaused(isPaused);
+    if (!this.#isReading) return;
+    if (isPaused) this.#options.postgres.pause();
+    else this.#options.postgres.resume();
+    this.#lastHeardMs = performance.now();
+  }
+
+  #stopReading(): void {
+    this.#isReading = false;
+    this.#options.postgres.pause();
+  }
+
+  #end(error: unknown): void {
+    // What is going to be drained still needs its status updates.
+    this.#ended.resolve(toWalrelayError(error));
+  }
+
+  /** Ends the timers. Called by whoever ends the session. */
+  stop(): void {
+    this.#isReading = false;
+    this.#stopTimers();
+  }
+
+  #every(intervalMs: number, run: () => void): void {
+    this.#timers.push(setInterval(run, intervalMs));
+  }
+
+  #showLoad(): void {
+    const load = this.#pump.load;
+    this.#options.metrics.setInFlight(load);
+  }
+
+  #stopTimers(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    if (this.#replyTimer !== null) clearTimeout(this.#replyTimer);
+  }
+}
+
+export interface StreamingOptions {
+  readonly settings: Settings;
+  readonly shape: OutboxShape;
+  readonly tableOid: number;
+  readonly metrics: RelayMetrics;
+  readonly logger: Logger;
+  readonly postgres: ReplicationConnection;
+  readonly redis: RedisConnection;
+  readonly lane: Lane;
+  readonly watch: CatalogWatch;
+  readonly watermark: Position;
+  readonly tracker: ConfirmTracker;
+  readonly publicationIdentity: string;
+  readonly walSenderTimeoutMs: number;
+  warnOnce(warning: string): void;
+}
+
+const XLOG_DATA = 0x77; // 'w'
+const XLOG_DATA_HEADER_BYTES = 25;
+const KEEPALIVE = 0x6b; // 'k'
+const KEEPALIVE_BYTES = 18;
+const GAUGES_INTERVAL_MS = 1000;
+const GOODBYE_TIMEOUT_MS = 500;
