@@ -3,6 +3,7 @@ import { formatPosition } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
+import { freshSlotComment } from '../source/setup-sql.ts';
 import type { SystemIdentity } from '../source/system-identity.ts';
 
 /**
@@ -68,7 +69,8 @@ export function checkHistory(history: History): void {
     );
   }
   const publicationIdentity = catalog.publication?.identity ?? '';
-  if (lane.publicationIdentity !== publicationIdentity) throw publicationChanged(lane.publicationIdentity, publicationIdentity);
+  if (lane.publicationIdentity !== publicationIdentity)
+    throw publicationChanged(lane.publicationIdentity, publicationIdentity);
 }
 
 export function publicationChanged(before: string, now: string): WalrelayError {
@@ -101,14 +103,7 @@ export function laneMissing(metaKey: string, catalog: Catalog, isFresh: boolean)
   );
 }
 
-/**
- * `init` leaves the position at which it created the slot as the publication's comment: as long as nothing was
- * confirmed past it, a missing lane state means a fresh start and not a loss.
- */
-export function freshSlotComment(slot: string, consistentLsn: Lsn): string {
-  return `walrelay: slot ${slot} created at ${formatLsn(consistentLsn)}`;
-}
-
+/** As long as nothing was confirmed past the slot's creation, a missing lane state is a fresh start, not a loss. */
 export function isFreshSlot(catalog: Catalog, slot: string): boolean {
   const confirmedLsn = catalog.slot?.confirmedLsn ?? null;
   return confirmedLsn !== null && catalog.publication?.comment === freshSlotComment(slot, confirmedLsn);

@@ -113,12 +113,15 @@ export class Pump implements TransactionHandler {
   #isBehindWatermark(ordinal: number): boolean {
     const { watermark } = this.#options;
     const { commitLsn } = this.#stamp;
-    return commitLsn < watermark.commitLsn || (commitLsn === watermark.commitLsn && ordinal <= watermark.ordinal);
+    return (
+      commitLsn < watermark.commitLsn || (commitLsn === watermark.commitLsn && ordinal <= watermark.ordinal)
+    );
   }
 
   #begin(): Batch {
     this.#batchCount += 1;
-    const memory = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#options.batchBytesMax + BATCH_SLACK_BYTES);
+    const memory =
+      this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#options.batchBytesMax + BATCH_SLACK_BYTES);
     this.#open = new Batch(this.#batchCount, this.#lastPosition, memory);
     return this.#open;
   }
@@ -162,7 +165,8 @@ export class Pump implements TransactionHandler {
       oldestCommittedAtUs: batch.oldestCommittedAtUs,
     });
     // A batch that grew for one large event gives its memory back.
-    if (batch.capacityBytes <= this.#options.batchBytesMax + BATCH_SLACK_BYTES) this.#spare.push(batch.memory);
+    if (batch.capacityBytes <= this.#options.batchBytesMax + BATCH_SLACK_BYTES)
+      this.#spare.push(batch.memory);
     this.#send();
     if (this.#isPaused && this.#queue.length === 0 && !this.#isFull) this.#setPaused(false);
     this.#checkIdle();

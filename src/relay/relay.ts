@@ -29,7 +29,8 @@ export class Relay {
     return {
       phase,
       isStreaming: phase === 'streaming',
-      lastError: this.#lastError === null ? null : { code: this.#lastError.code, message: this.#lastError.message },
+      lastError:
+        this.#lastError === null ? null : { code: this.#lastError.code, message: this.#lastError.message },
     };
   }
 
@@ -42,7 +43,7 @@ export class Relay {
 
   /** Resolves after a stop; throws the WalrelayError that needs a person. */
   async run(): Promise<void> {
-    const { settings, logger, metrics, random } = this.#options;
+    const { settings, logger, metrics } = this.#options;
     const shape = outboxShape(settings);
     const startedAtMs = performance.now();
     const warned = new Set<string>();
@@ -59,7 +60,10 @@ export class Relay {
         metrics,
         holder: this.#options.holder,
         warnOnce,
-        streaming: () => this.#streaming(),
+        streaming: () => {
+          this.#hasStreamed = true;
+        },
+        progressed: () => this.#progressed(),
       });
       metrics.recordSession();
       metrics.setPhase('connecting');
@@ -74,8 +78,9 @@ export class Relay {
         if (this.#isStopRequested) break;
         this.#failureCount += 1;
         const waitedMs = performance.now() - startedAtMs;
-        if (!this.#hasStreamed && settings.startTimeoutMs > 0 && waitedMs > settings.startTimeoutMs) throw error;
-        const pauseMs = backoffMs(this.#failureCount - 1, settings, random());
+        if (!this.#hasStreamed && settings.startTimeoutMs > 0 && waitedMs > settings.startTimeoutMs)
+          throw error;
+        const pauseMs = backoffMs(this.#failureCount - 1, settings, this.#options.random());
         this.#logRetry(error, pauseMs);
         await this.#backOff(pauseMs);
       }
@@ -83,8 +88,8 @@ export class Relay {
     metrics.setPhase('stopped');
   }
 
-  #streaming(): void {
-    this.#hasStreamed = true;
+  /** Streaming alone is no progress: a full Redis lets every session stream, and refuses its first batch. */
+  #progressed(): void {
     this.#failureCount = 0;
     this.#lastError = null;
   }

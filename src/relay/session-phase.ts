@@ -11,7 +11,14 @@ import { WalrelayError } from '../core/walrelay-error.ts';
  *   draining    nothing more is read; what is in flight is awaited and confirmed, within a time limit
  *   closed      both connections are gone; nothing is written after this
  */
-export type SessionPhase = 'connecting' | 'guarding' | 'standby' | 'claiming' | 'streaming' | 'draining' | 'closed';
+export type SessionPhase =
+  | 'connecting'
+  | 'guarding'
+  | 'standby'
+  | 'claiming'
+  | 'streaming'
+  | 'draining'
+  | 'closed';
 
 /** Throws BUG for a step that the life of a session does not have. */
 export function nextPhase(from: SessionPhase, to: SessionPhase): SessionPhase {

@@ -1,4 +1,3 @@
-import type { ClientConfig } from 'pg';
 import type { Settings } from '../config/settings.ts';
 import { createDeferred } from '../core/deferred.ts';
 import { formatLsn } from '../core/lsn.ts';
@@ -11,13 +10,15 @@ import { Lane } from '../sink/lane.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import { RedisConnection } from '../sink/redis-connection.ts';
 import { findRedisProblems, findRedisWarnings, readRedisFacts } from '../sink/redis-preflight.ts';
-import { type Catalog, catalogSql, parseCatalog } from '../source/catalog.ts';
+import type { Catalog } from '../source/catalog.ts';
 import { CatalogWatch } from '../source/catalog-watch.ts';
-import { type Expectations, findProblems, findWarnings } from '../source/preflight.ts';
+import { findProblems, findWarnings } from '../source/preflight.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
 import { slotLockSql } from '../source/slot-lock.ts';
-import { readForkLsn, readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
-import { checkHistory, isFreshSlot, laneMissing } from './history-guard.ts';
+import { readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
+import { clientConfig, readCatalog } from './connect.ts';
+import { guardHistory } from './ground.ts';
+import { isFreshSlot, laneMissing } from './history-guard.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { OutboxShape } from './outbox-shape.ts';
 import { Streaming } from './streaming.ts';
@@ -70,7 +71,9 @@ export class Session {
     const { settings } = this.#options;
     // Redis first: while it is away, no walsender comes and goes on the primary.
     this.#redis = this.#own(await RedisConnection.open(settings.redisUrl, settings.redisTimeoutMs));
-    this.#postgres = this.#own(await ReplicationConnection.open(clientConfig(settings, this.#options.holder)));
+    this.#postgres = this.#own(
+      await ReplicationConnection.open(clientConfig(settings, this.#options.holder)),
+    );
     this.#enter('guarding');
     await this.#guardRedis(this.#redis);
     let guarded = await this.#guardPostgres(this.#postgres);
@@ -113,24 +116,8 @@ export class Session {
     if (lane === null) {
       throw laneMissing(settings.metaKey, guarded.catalog, isFreshSlot(guarded.catalog, settings.slot));
     }
-    await this.#guardHistory(lane, guarded);
+    await guardHistory(this.#postgres as ReplicationConnection, settings, { lane, ...guarded });
     return lane;
-  }
-
-  async #guardHistory(lane: LaneState, { catalog, identity }: Guarded): Promise<void> {
-    const { settings } = this.#options;
-    const postgres = this.#postgres as ReplicationConnection;
-    const isSameCluster = lane.systemId === identity.systemId;
-    checkHistory({
-      lane,
-      catalog,
-      identity,
-      slot: settings.slot,
-      metaKey: settings.metaKey,
-      forkLsn: isSameCluster
-        ? await readForkLsn((sql) => postgres.query(sql), identity.timeline, lane.timeline)
-        : null,
-    });
   }
 
   /**
@@ -146,7 +133,10 @@ export class Session {
     const { settings, logger, shape, metrics } = this.#options;
     const startedAtMs = performance.now();
     metrics.setPhase('standby');
-    logger.info({ slot: settings.slot, holder: catalog.slot?.holder ?? null }, 'standing by: another relay holds the slot');
+    logger.info(
+      { slot: settings.slot, holder: catalog.slot?.holder ?? null },
+      'standing by: another relay holds the slot',
+    );
     for (;;) {
       await this.#sleep(settings.standbyPollMs);
       const now = await readCatalog(postgres, shape.expected);
@@ -154,7 +144,10 @@ export class Session {
       throwFirst(findProblems(now, shape.expected), logger);
       if (now.slot?.isActive !== true && (await this.#claimSlot(postgres, now))) break;
     }
-    logger.info({ slot: settings.slot, waitedMs: Math.round(performance.now() - startedAtMs) }, 'taking the slot over');
+    logger.info(
+      { slot: settings.slot, waitedMs: Math.round(performance.now() - startedAtMs) },
+      'taking the slot over',
+    );
   }
 
   async #stream(postgres: ReplicationConnection, redis: RedisConnection, guarded: Guarded): Promise<void> {
@@ -173,13 +166,17 @@ export class Session {
     // I3: first the fence, then what Redis holds, then the stream.
     const before = await this.#readLane(redis, guarded);
     const state = await lane.raiseFence(before.epoch, this.#options.holder);
-    await this.#guardHistory(state, guarded);
+    await guardHistory(postgres, settings, { lane: state, ...guarded });
     if (identity.timeline > state.timeline) {
-      logger.warn({ before: state.timeline, now: identity.timeline }, 'postgres was promoted; the new timeline is noted');
+      logger.warn(
+        { before: state.timeline, now: identity.timeline },
+        'postgres was promoted; the new timeline is noted',
+      );
       await lane.annotate({ timeline: String(identity.timeline) });
     }
     const confirmedLsn = catalog.slot?.confirmedLsn;
-    if (confirmedLsn === undefined || confirmedLsn === null) throw new WalrelayError('BUG', 'a slot without a position');
+    if (confirmedLsn === undefined || confirmedLsn === null)
+      throw new WalrelayError('BUG', 'a slot without a position');
 
     const streaming = new Streaming({
       settings,
@@ -196,6 +193,7 @@ export class Session {
       publicationIdentity: state.publicationIdentity,
       walSenderTimeoutMs: catalog.server.walSenderTimeoutMs,
       warnOnce: (warning) => this.#options.warnOnce(warning),
+      progressed: () => this.#options.progressed(),
     });
     this.#streaming = streaming;
     await streaming.start();
@@ -249,7 +247,8 @@ export class Session {
   #enter(phase: SessionPhase): void {
     if (this.#phase === phase) return;
     this.#phase = nextPhase(this.#phase, phase);
-    if (phase === 'connecting' || phase === 'guarding' || phase === 'streaming') this.#options.metrics.setPhase(phase);
+    if (phase === 'connecting' || phase === 'guarding' || phase === 'streaming')
+      this.#options.metrics.setPhase(phase);
   }
 }
 
@@ -264,6 +263,8 @@ export interface SessionOptions {
   warnOnce(warning: string): void;
   /** Events flow from here on. */
   streaming(): void;
+  /** A batch was accepted, or a position confirmed. */
+  progressed(): void;
 }
 
 interface Guarded {
@@ -274,27 +275,9 @@ interface Guarded {
 /** Ends after which what is in flight is still awaited: a stop, and a primary that wants to shut down. */
 const MAY_DRAIN: ReadonlySet<string> = new Set(['ABORTED', 'PG_SHUTDOWN']);
 
-async function readCatalog(postgres: ReplicationConnection, expected: Expectations): Promise<Catalog> {
-  const [version] = await postgres.query("SELECT current_setting('server_version_num') AS number");
-  const [row] = await postgres.query(catalogSql(expected, Number(version?.['number'])));
-  return parseCatalog(String(row?.['catalog']));
-}
-
 function throwFirst(problems: readonly WalrelayError[], logger: Logger): void {
   const [first, ...others] = problems;
   if (first === undefined) return;
   for (const other of others) logger.error({ err: other }, other.message);
   throw first;
 }
-
-function clientConfig(settings: Settings, holder: string): ClientConfig {
-  return {
-    connectionString: settings.databaseUrl,
-    application_name: holder,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-  };
-}
-
-const CONNECT_TIMEOUT_MS = 10_000;
-

@@ -36,7 +36,7 @@ export class Streaming {
   readonly #timers: NodeJS.Timeout[] = [];
   #lastHeardMs = performance.now();
   #replyTimer: NodeJS.Timeout | null = null;
-  #confirming: Promise<void> | null = null;
+  #isConfirming = false;
   #isPaused = false;
   #isReading = true;
 
@@ -62,6 +62,7 @@ export class Streaming {
           if (resentEvents > 0) options.metrics.recordResentEvents(resentEvents);
         },
         accepted: ({ events, skipped, bytes, appendMs, oldestCommittedAtUs }) => {
+          options.progressed();
           if (skipped > 0) options.metrics.recordResentEvents(skipped);
           options.metrics.recordBatch({
             events,
@@ -115,7 +116,10 @@ export class Streaming {
     this.#stopReading();
     const timeout = createDeferred<never>();
     const timer = setTimeout(
-      () => timeout.reject(new WalrelayError('DRAIN_TIMEOUT', `not drained within ${settings.drainTimeoutMs} ms`)),
+      () =>
+        timeout.reject(
+          new WalrelayError('DRAIN_TIMEOUT', `not drained within ${settings.drainTimeoutMs} ms`),
+        ),
       settings.drainTimeoutMs,
     );
     const failed = createDeferred<never>();
@@ -142,7 +146,8 @@ export class Streaming {
         this.#decoder.decode(bytes, start + XLOG_DATA_HEADER_BYTES, end);
         break;
       case KEEPALIVE:
-        if (end - start !== KEEPALIVE_BYTES) throw new WalrelayError('PG_PROTOCOL', `a keepalive of ${end - start} bytes`);
+        if (end - start !== KEEPALIVE_BYTES)
+          throw new WalrelayError('PG_PROTOCOL', `a keepalive of ${end - start} bytes`);
         this.#keepalive(readLsn(bytes, start + 1), bytes[start + 17] === 1);
         break;
       default:
@@ -181,9 +186,11 @@ export class Streaming {
 
   #confirmSoon(): void {
     // One at a time: while Redis or the catalog is slow, the next tick has nothing to add.
-    this.#confirming ??= this.#confirm(true).then(
+    if (this.#isConfirming) return;
+    this.#isConfirming = true;
+    this.#confirm(true).then(
       () => {
-        this.#confirming = null;
+        this.#isConfirming = false;
       },
       (error: unknown) => this.#end(error),
     );
@@ -202,18 +209,22 @@ export class Streaming {
     const floorLsn = this.#tracker.nextFloor;
     if (floorLsn === null) return;
     await this.#options.lane.noteFloor(floorLsn);
-    if (this.#tracker.noteFloor(floorLsn)) this.#sendStatus({ isReplyRequested: false });
+    if (!this.#tracker.noteFloor(floorLsn)) return;
+    this.#sendStatus({ isReplyRequested: false });
+    this.#options.progressed();
   }
 
   #checkCatalog(catalog: Catalog): void {
-    const { metrics, settings, shape, publicationIdentity, warnOnce } = this.#options;
+    const { metrics, settings, shape, publicationIdentity } = this.#options;
     const { publication, slot, table, server } = catalog;
     metrics.setServerWalEndLsn(server.walEndLsn);
     if (slot !== null) {
       metrics.setSlot({ retainedBytes: slot.retainedBytes ?? 0, safeBytes: slot.safeWalBytes });
       if (isLost(slot)) throw slotLost(settings.slot, slot);
       if (slot.walStatus === 'unreserved') {
-        warnOnce('the slot is beyond max_slot_wal_keep_size: it is lost at the next checkpoint unless the relay catches up');
+        this.#options.warnOnce(
+          'the slot is beyond max_slot_wal_keep_size: it is lost at the next checkpoint unless the relay catches up',
+        );
       }
     }
     if (publication === null) {
@@ -224,9 +235,13 @@ export class Streaming {
     }
     if (table === null) {
       const { schema, name } = shape.expected.table;
-      throw new WalrelayError('TABLE_MISSING', `the table ${schema}.${name} was dropped or renamed while the relay ran`, {
-        hint: 'Rename it back, or set WALRELAY_TABLE to its new name; nothing was confirmed past the last time it was seen.',
-      });
+      throw new WalrelayError(
+        'TABLE_MISSING',
+        `the table ${schema}.${name} was dropped or renamed while the relay ran`,
+        {
+          hint: 'Rename it back, or set WALRELAY_TABLE to its new name; nothing was confirmed past the last time it was seen.',
+        },
+      );
     }
     if (publication.identity !== publicationIdentity) {
       throw publicationChanged(publicationIdentity, publication.identity);
@@ -300,6 +315,8 @@ export interface StreamingOptions {
   readonly publicationIdentity: string;
   readonly walSenderTimeoutMs: number;
   warnOnce(warning: string): void;
+  /** A batch was accepted, or a position confirmed. */
+  progressed(): void;
 }
 
 const XLOG_DATA = 0x77; // 'w'

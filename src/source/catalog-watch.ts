@@ -17,11 +17,17 @@ export class CatalogWatch {
     this.#client = client;
     this.#sql = sql;
     client.on('error', (error) => this.#ended.resolve(postgresError(error, 'watching')));
-    client.on('end', () => this.#ended.resolve(postgresError(new Error('the connection was closed'), 'watching')));
+    client.on('end', () =>
+      this.#ended.resolve(postgresError(new Error('the connection was closed'), 'watching')),
+    );
   }
 
   static async open(config: ClientConfig, names: CatalogNames, versionNumber: number): Promise<CatalogWatch> {
-    const client = new Client({ ...config, statement_timeout: STATEMENT_TIMEOUT_MS, query_timeout: QUERY_TIMEOUT_MS });
+    const client = new Client({
+      ...config,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      query_timeout: QUERY_TIMEOUT_MS,
+    });
     try {
       await client.connect();
     } catch (error) {

@@ -38,7 +38,7 @@ function classify(code: string, message: string, phase: PostgresPhase): ErrorCod
   }
   if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) return 'PG_TLS';
   if (/does not support SSL|establishing an SSL/.test(message)) return 'PG_TLS';
-  if (/^SASL/.test(message)) return 'PG_AUTH';
+  if (message.startsWith('SASL')) return 'PG_AUTH';
   return phase === 'connecting' ? 'PG_UNREACHABLE' : 'PG_CONNECTION_LOST';
 }
 

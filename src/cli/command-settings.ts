@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { type Command, Option } from 'commander';
+import { loadSettings } from '../config/load-settings.ts';
+import { settingFlags } from '../config/setting-flags.ts';
+import type { SettingGroup, Settings } from '../config/settings.ts';
+
+/** Adds the flags of the settings that a command uses. */
+export function addSettingFlags(command: Command, groups?: readonly SettingGroup[]): void {
+  for (const { flags, description, group } of settingFlags(groups)) {
+    command.addOption(new Option(flags, description).helpGroup(group));
+  }
+}
+
+/** Flags before environment before file before default. Throws CONFIG_INVALID with every problem. */
+export function commandSettings(command: Command): Settings {
+  return loadSettings({
+    env: process.env,
+    flags: command.opts(),
+    readFile: (path) => readFileSync(path, 'utf8'),
+  });
+}
+
+/** Who this process is, for people who look at pg_stat_activity or at the lane state. */
+export function holderName(): string {
+  return `walrelay ${hostname()} ${process.pid}`.slice(0, 63);
+}

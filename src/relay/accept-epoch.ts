@@ -1,0 +1,135 @@
+import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
+import { formatPosition, ORIGIN, type Position } from '../core/position.ts';
+import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import type { LaneState } from '../sink/lane-state.ts';
+import { findProblems } from '../source/preflight.ts';
+import { createSlotSql } from '../source/setup-sql.ts';
+import type { Ground } from './ground.ts';
+
+/** What a new epoch would mean, told before anything is written. */
+export interface EpochProposal {
+  readonly replaces: LaneState | null;
+  /** Why the relay refuses to go on as it is; null when nothing is wrong. */
+  readonly trouble: WalrelayError | null;
+  readonly needsSlot: boolean;
+  /** From where the slot streams; null when it has yet to be created. */
+  readonly startLsn: Lsn | null;
+  readonly watermark: Position;
+  /** Plain sentences on what consumers may miss or see twice. */
+  readonly consequences: readonly string[];
+}
+
+/**
+ * `walrelay epoch accept`: the operator's explicit way on after a stop for a history that does not fit. The new
+ * epoch begins where the slot is; what lies before it is the operator's to judge.
+ */
+export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
+  const { settings, shape, lane } = ground;
+  const catalog = await ground.readCatalog();
+  const identity = await ground.readIdentity();
+  const problems = findProblems(catalog, shape.expected).filter((found) => found.code !== 'SLOT_MISSING');
+  if (problems[0] !== undefined) throw problems[0];
+  const replaces = await lane.read();
+  const startLsn = catalog.slot?.confirmedLsn ?? null;
+  const trouble = await findTrouble(ground, replaces);
+  const consequences: string[] = [];
+
+  if (catalog.slot === null) {
+    consequences.push(
+      'A new slot is created. Events committed' +
+        (replaces === null ? '' : ` after ${formatLsn(replaces.floorLsn)} and`) +
+        ' before its creation are not relayed unless they stand in a stream already: they may be missing.',
+    );
+  } else if (replaces === null) {
+    consequences.push(
+      `Redis holds no lane state: entries that it lost and the slot has confirmed (before ${formatLsn(startLsn as Lsn)}) stay missing; ` +
+        'events after that which do stand in a stream are appended a second time.',
+    );
+  } else if (startLsn !== null && replaces.floorLsn < startLsn) {
+    consequences.push(
+      `Events committed between ${formatLsn(replaces.floorLsn)} and ${formatLsn(startLsn)} were confirmed to Postgres, ` +
+        'but Redis no longer knows them: they may be missing.',
+    );
+  }
+  const keeps = replaces !== null && keepsWatermark(trouble);
+  if (replaces !== null && !keeps) {
+    consequences.push(
+      `The watermark ${formatPosition(replaces.watermark)} means nothing in this history and is dropped: events that the ` +
+        'slot sends again and that stand in a stream already are appended a second time.',
+    );
+  }
+  if (trouble?.code === 'PUBLICATION_CHANGED') {
+    consequences.push(
+      'Events inserted while the publication did not cover the table were never published: they may be missing.',
+    );
+  }
+  if (identity.timeline > (replaces?.timeline ?? identity.timeline) && trouble?.code === 'TIMELINE_FORK') {
+    consequences.push(
+      'Streams may hold events that this server never had: the lost primary had committed them.',
+    );
+  }
+  if (settings.slot !== replaces?.slot && replaces !== null) {
+    consequences.push(
+      `The lane state belonged to the slot ${replaces.slot} of the database ${replaces.database}.`,
+    );
+  }
+  return {
+    replaces,
+    trouble,
+    needsSlot: catalog.slot === null,
+    startLsn,
+    watermark: keeps ? replaces.watermark : ORIGIN,
+    consequences,
+  };
+}
+
+/** Writes the new epoch. Throws when the lane changed since the proposal. */
+export async function acceptEpoch(ground: Ground, proposal: EpochProposal): Promise<LaneState> {
+  const { postgres, shape, lane, settings } = ground;
+  let startLsn = proposal.startLsn;
+  if (proposal.needsSlot) {
+    const [row] = await postgres.query(createSlotSql(shape.expected));
+    startLsn = parseLsn(String(row?.['lsn']));
+  }
+  const catalog = await ground.readCatalog();
+  const identity = await ground.readIdentity();
+  if (startLsn === null) throw new WalrelayError('SLOT_LOST', `the slot ${settings.slot} has no position`);
+  const { replaces } = proposal;
+  const accepted: LaneState = {
+    epoch: (replaces?.epoch ?? 0) + 1,
+    fence: replaces?.fence ?? 0,
+    watermark: proposal.watermark,
+    floorLsn: catalog.slot?.confirmedLsn ?? startLsn,
+    systemId: identity.systemId,
+    timeline: identity.timeline,
+    slot: settings.slot,
+    database: catalog.server.database,
+    publicationIdentity: catalog.publication?.identity ?? '',
+  };
+  if (!(await lane.write(accepted, replaces?.epoch ?? null))) {
+    throw new WalrelayError('EPOCH_CHANGED', 'somebody else changed the lane state in the meantime', {
+      hint: 'Look again: `walrelay epoch show`.',
+    });
+  }
+  return accepted;
+}
+
+async function findTrouble(ground: Ground, lane: LaneState | null): Promise<WalrelayError | null> {
+  const catalog = await ground.readCatalog();
+  if (catalog.slot === null)
+    return new WalrelayError('SLOT_MISSING', `the slot ${ground.settings.slot} does not exist`);
+  if (lane === null)
+    return new WalrelayError('LANE_MISSING', `Redis has no lane state ${ground.settings.metaKey}`);
+  try {
+    await ground.checkHistory(lane, catalog, await ground.readIdentity());
+    return null;
+  } catch (error) {
+    return toWalrelayError(error);
+  }
+}
+
+/** In the same unbroken WAL the watermark still tells what stands in the streams; in another it would skip events. */
+function keepsWatermark(trouble: WalrelayError | null): boolean {
+  const sameWal = ['REDIS_BEHIND', 'PUBLICATION_CHANGED', 'SLOT_MISSING'];
+  return trouble === null || sameWal.includes(trouble.code);
+}

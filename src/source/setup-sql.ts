@@ -1,0 +1,64 @@
+import { formatLsn, type Lsn } from '../core/lsn.ts';
+import { type CatalogNames } from './catalog.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
+
+/** The statements that set a database up: what `init` runs and `init --print-sql` prints. */
+
+export function createTableSql(names: CatalogNames): string {
+  const schema =
+    names.table.schema === 'public'
+      ? ''
+      : `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(names.table.schema)};\n`;
+  return `${schema}CREATE TABLE IF NOT EXISTS ${quoteQualified(names.table)} (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  aggregatetype text NOT NULL,
+  aggregateid text NOT NULL,
+  type text NOT NULL,
+  payload jsonb NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+);`;
+}
+
+/** Inserts only: what is deleted or updated later is none of the relay's business, and costs nothing to decode. */
+export function createPublicationSql(names: CatalogNames): string {
+  return (
+    `CREATE PUBLICATION ${quoteIdentifier(names.publication)} FOR TABLE ${quoteQualified(names.table)}\n` +
+    "  WITH (publish = 'insert', publish_via_partition_root = true);"
+  );
+}
+
+export function createSlotSql(names: CatalogNames): string {
+  return `SELECT lsn FROM pg_create_logical_replication_slot(${quoteLiteral(names.slot).trim()}, 'pgoutput');`;
+}
+
+/**
+ * Where the slot was created, kept as the publication's comment: it proves, until something is confirmed, that a
+ * missing lane state in Redis means a fresh start and not a loss.
+ */
+export function freshSlotComment(slot: string, consistentLsn: Lsn): string {
+  return `walrelay: slot ${slot} created at ${formatLsn(consistentLsn)}`;
+}
+
+export function noteSlotSql(names: CatalogNames): string {
+  const prefix = quoteLiteral(freshSlotComment(names.slot, 0n as Lsn).replace(/0\/0$/, '')).trim();
+  return `DO $$ BEGIN EXECUTE (
+  SELECT format('COMMENT ON PUBLICATION %I IS %L', ${quoteLiteral(names.publication).trim()}, ${prefix} || confirmed_flush_lsn)
+  FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(names.slot).trim()}
+); END $$;`;
+}
+
+/** Everything that a DBA would run, in order, each statement in a transaction of its own. */
+export function setupScript(names: CatalogNames, options: { readonly withTable: boolean }): string {
+  const table = options.withTable
+    ? `-- The outbox table. Producers insert into it in the transaction that the event is about.\n${createTableSql(names)}\n\n`
+    : '';
+  return `${table}-- The publication comes before the slot: the slot decodes with the catalog of its time.
+${createPublicationSql(names)}
+
+-- The slot keeps WAL from here on until the relay confirms it. Not inside of a transaction that has written.
+${createSlotSql(names)}
+
+-- Where the slot began, so that \`walrelay init\` can tell a fresh start from a Redis that lost its data.
+${noteSlotSql(names)}
+`;
+}
