@@ -1,0 +1,208 @@
+import { expect } from 'vitest';
+import type { Redis } from 'ioredis';
+import pglr from 'pg-logical-replication';
+import { parseLsn } from '../../src/core/lsn.ts';
+import type { Outbox } from './outbox.ts';
+
+/** An entry, or what an entry should be. */
+export interface RelayedEvent {
+  readonly stream: string;
+  readonly id: string;
+  readonly type: string;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly payload: string;
+  readonly lsn: string;
+  readonly seq: string;
+  readonly committedAt: string;
+}
+
+/**
+ * The ground truth, from a second slot that nobody confirms, read by an independent decoder: what was committed,
+ * in commit order, with LSN and ordinal. Made before the first event.
+ */
+export class Oracle {
+  readonly #outbox: Outbox;
+  readonly #slot: string;
+
+  private constructor(outbox: Outbox, slot: string) {
+    this.#outbox = outbox;
+    this.#slot = slot;
+  }
+
+  static async create(outbox: Outbox): Promise<Oracle> {
+    const slot = `${outbox.name}_oracle`;
+    await outbox.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
+    return new Oracle(outbox, slot);
+  }
+
+  async read(): Promise<RelayedEvent[]> {
+    const rows = await this.#outbox.query<{ data: Buffer }>(
+      `SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1', 'publication_names', 'walrelay')`,
+      [this.#slot],
+    );
+    // Text in, text out: the oracle must not re-encode what it judges.
+    const plugin = new pglr.PgoutputPlugin({ protoVersion: 1, publicationNames: ['walrelay'] });
+    const parser = plugin as unknown as { parse(data: Buffer): Message };
+    const events: RelayedEvent[] = [];
+    let commitLsn = '';
+    let committedAt = '';
+    let seq = 0;
+    for (const { data } of rows) {
+      const message = parser.parse(data);
+      if (message.tag === 'begin') {
+        commitLsn = formatPadded(message.commitLsn ?? '');
+        committedAt = formatMicros(message.commitTime ?? 0n);
+        seq = 0;
+      } else if (message.tag === 'insert' && message.relation?.name === 'outbox') {
+        const values = rawTuple(data);
+        const value = (name: string) =>
+          values[message.relation?.columns.findIndex((column) => column.name === name) ?? -1] ?? '';
+        events.push({
+          stream: this.#outbox.stream(value('aggregatetype')),
+          id: value('id'),
+          type: value('type'),
+          aggregateType: value('aggregatetype'),
+          aggregateId: value('aggregateid'),
+          payload: value('payload'),
+          lsn: commitLsn,
+          seq: String(seq),
+          committedAt,
+        });
+        seq += 1;
+      }
+    }
+    return events;
+  }
+}
+
+interface Message {
+  readonly tag: string;
+  readonly commitLsn?: string | null;
+  readonly commitTime?: bigint;
+  readonly relation?: { readonly name: string; readonly columns: readonly { readonly name: string }[] };
+}
+
+/** The text values of an Insert, straight from its bytes. */
+function rawTuple(data: Buffer): string[] {
+  const values: string[] = [];
+  let offset = 8;
+  for (let left = data.readUInt16BE(6); left > 0; left -= 1) {
+    const kind = String.fromCharCode(data.readUInt8(offset));
+    offset += 1;
+    if (kind !== 't') {
+      values.push('');
+      continue;
+    }
+    const length = data.readUInt32BE(offset);
+    values.push(data.toString('utf8', offset + 4, offset + 4 + length));
+    offset += 4 + length;
+  }
+  return values;
+}
+
+function formatPadded(lsn: string): string {
+  const [high = '0', low = '0'] = lsn.split('/');
+  return `${Number.parseInt(high, 16).toString(16)}/${Number.parseInt(low, 16).toString(16)}`.toUpperCase();
+}
+
+/** `micros` since 1970, as the library gives them. */
+function formatMicros(micros: bigint): string {
+  const seconds = new Date(Number(micros / 1000n)).toISOString().slice(0, 19);
+  return `${seconds}.${String(micros % 1_000_000n).padStart(6, '0')}Z`;
+}
+
+/** All entries of the test's streams, stream by stream, in stream order. */
+export async function readEntries(redis: Redis, prefix: string): Promise<Map<string, RelayedEvent[]>> {
+  const streams = new Map<string, RelayedEvent[]>();
+  for (const stream of (await redis.keys(`${prefix}.*`)).sort()) {
+    const events: RelayedEvent[] = [];
+    let from = '-';
+    for (;;) {
+      const page = await redis.xrange(stream, from, '+', 'COUNT', 5000);
+      for (const [, fields] of page) {
+        const field: Record<string, string> = {};
+        for (let index = 0; index < fields.length; index += 2)
+          field[fields[index] as string] = fields[index + 1] as string;
+        events.push({
+          stream,
+          id: field['id'] ?? '',
+          type: field['type'] ?? '',
+          aggregateType: field['aggregate_type'] ?? '',
+          aggregateId: field['aggregate_id'] ?? '',
+          payload: field['payload'] ?? '',
+          lsn: field['lsn'] ?? '',
+          seq: field['seq'] ?? '',
+          committedAt: field['committed_at'] ?? '',
+        });
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < 5000) break;
+      from = `(${last[0]}`;
+    }
+    streams.set(stream, events);
+  }
+  return streams;
+}
+
+export interface Exactness {
+  readonly events: number;
+  readonly missing: string[];
+  readonly duplicated: string[];
+  readonly foreign: string[];
+  readonly misordered: string[];
+  readonly altered: string[];
+}
+
+/** Compares what stands in the streams with what was committed. Pure. */
+export function compare(
+  expected: readonly RelayedEvent[],
+  actual: ReadonlyMap<string, readonly RelayedEvent[]>,
+): Exactness {
+  const result = {
+    events: expected.length,
+    missing: [],
+    duplicated: [],
+    foreign: [],
+    misordered: [],
+    altered: [],
+  } as {
+    events: number;
+  } & Record<'missing' | 'duplicated' | 'foreign' | 'misordered' | 'altered', string[]>;
+  const expectedById = new Map(expected.map((event) => [event.id, event]));
+  const seen = new Set<string>();
+  for (const [stream, entries] of actual) {
+    let previous: RelayedEvent | undefined;
+    for (const entry of entries) {
+      const truth = expectedById.get(entry.id);
+      if (truth === undefined) result.foreign.push(entry.id);
+      else if (JSON.stringify(truth) !== JSON.stringify(entry)) result.altered.push(entry.id);
+      if (seen.has(entry.id)) result.duplicated.push(entry.id);
+      seen.add(entry.id);
+      if (previous !== undefined && !isBefore(previous, entry))
+        result.misordered.push(`${stream} ${entry.id}`);
+      previous = entry;
+    }
+  }
+  for (const event of expected) if (!seen.has(event.id)) result.missing.push(event.id);
+  return result;
+}
+
+function isBefore(a: RelayedEvent, b: RelayedEvent): boolean {
+  const first = parseLsn(a.lsn);
+  const second = parseLsn(b.lsn);
+  return first < second || (first === second && Number(a.seq) < Number(b.seq));
+}
+
+/** Exact set, no duplicate, commit order, every byte; and floor ≥ confirmed_flush. Returns the number of events. */
+export async function expectExact(outbox: Outbox, oracle: Oracle): Promise<number> {
+  const expected = await oracle.read();
+  const exactness = compare(expected, await readEntries(outbox.redis, outbox.name));
+  const { events, ...faults } = exactness;
+  const shown = Object.fromEntries(Object.entries(faults).map(([name, ids]) => [name, ids.slice(0, 5)]));
+  expect(shown).toEqual({ missing: [], duplicated: [], foreign: [], misordered: [], altered: [] });
+  const floor = await outbox.redis.hget(outbox.metaKey, 'floor');
+  const confirmed = parseLsn(await outbox.confirmedLsn());
+  expect(BigInt(`0x${floor}`) >= confirmed).toBe(true);
+  return events;
+}
