@@ -36,6 +36,8 @@ export function compileColumns(wanted: OutboxColumns, relation: Relation): Int16
   wanted.names.forEach((name, slot) => {
     const index = relation.columns.findIndex((column) => column.name === name);
     if (index === -1) missing.push(name);
+    // The settings refuse it; here the first slot would keep the value of some earlier row.
+    else if (slotOfColumn[index] !== -1) throw new WalrelayError('BUG', `the column ${name} fills two slots`);
     else slotOfColumn[index] = slot;
   });
   if (missing.length > 0) {

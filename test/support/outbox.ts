@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import pg from 'pg';
+import { Client, Pool, type QueryResultRow } from 'pg';
 import { Daemon, type Env, runCli } from './cli.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -21,7 +21,7 @@ export class Outbox implements AsyncDisposable {
   readonly databaseUrl: string;
   readonly redisUrl: string;
   /** Connected as a superuser to the test's own database. */
-  readonly pool: pg.Pool;
+  readonly pool: Pool;
   readonly redis: Redis;
   readonly env: Env;
   readonly #adminUrl: string;
@@ -34,7 +34,7 @@ export class Outbox implements AsyncDisposable {
     url.pathname = `/${name}`;
     this.databaseUrl = url.href;
     this.redisUrl = options.redisUrl;
-    this.pool = new pg.Pool({ connectionString: this.databaseUrl, max: 20 });
+    this.pool = new Pool({ connectionString: this.databaseUrl, max: 20 });
     // A server that a test kills takes idle connections along.
     this.pool.on('error', () => undefined);
     this.redis = new Redis(options.redisUrl, { maxRetriesPerRequest: null });
@@ -74,7 +74,7 @@ export class Outbox implements AsyncDisposable {
     return daemon;
   }
 
-  async query<Row extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]> {
+  async query<Row extends QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]> {
     return (await this.pool.query<Row>(sql, values)).rows;
   }
 
@@ -155,8 +155,8 @@ export class Outbox implements AsyncDisposable {
   }
 }
 
-async function withAdmin<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url });
+async function withAdmin<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: url });
   await client.connect();
   try {
     return await work(client);
