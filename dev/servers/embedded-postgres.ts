@@ -11,7 +11,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { canRun, type ServerUser } from './server-user.ts';
 import { tempBase } from './temp-base.ts';
 
@@ -45,6 +45,17 @@ export function embeddedPostgres(options: {
     if (binDir !== undefined) return { version, binDir };
   }
   return undefined;
+}
+
+/** The Postgres of a platform package that stands anywhere, named by its `native` folder. */
+export function embeddedPostgresAt(
+  nativeDir: string,
+  user: ServerUser | undefined,
+): EmbeddedPostgres | undefined {
+  const root = dirname(resolve(nativeDir));
+  const version = packagedPostgresVersion(readFileSync(join(root, 'package.json'), 'utf8'));
+  const binDir = runnableBinDir(root, version, user);
+  return binDir === undefined ? undefined : { version, binDir };
 }
 
 /** `17.10.0-beta.17` is PostgreSQL 17.10; the rest counts the package's own builds. */

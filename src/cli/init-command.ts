@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
-import { initialize } from '../relay/initialize.ts';
+import type { WalrelayError } from '../core/walrelay-error.ts';
+import { initialize, newTableColumns } from '../relay/initialize.ts';
 import { Ground } from '../relay/ground.ts';
 import { outboxShape } from '../relay/outbox-shape.ts';
 import { setupScript } from '../source/setup-sql.ts';
+import { printError } from './print-error.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
 
 export function addInitCommand(program: Command): void {
@@ -26,17 +28,25 @@ async function init(command: Command): Promise<void> {
   const options = command.opts<{ createTable?: true; printSql?: true }>();
   const settings = commandSettings(command);
   if (options.printSql === true) {
-    process.stdout.write(
-      setupScript(outboxShape(settings).expected, { withTable: options.createTable === true }),
-    );
+    const { expected } = outboxShape(settings);
+    const newTable = options.createTable === true ? newTableColumns(settings, expected) : null;
+    process.stdout.write(setupScript(expected, newTable));
     return;
   }
   await using ground = await Ground.open(settings, holderName());
   await initialize(ground, {
     createTable: options.createTable === true,
+    refuse,
     step: ({ what, isNew, detail }) => {
       process.stdout.write(`${isNew ? 'created' : 'found  '}  ${what.padEnd(12)} ${detail}\n`);
     },
   });
   process.stdout.write('\nReady. Start the relay with: walrelay run\n');
+}
+
+/** Whoever has to mend a database wants to know everything at once. */
+function refuse([first, ...others]: readonly WalrelayError[]): void {
+  if (first === undefined) return;
+  for (const other of others) printError(other);
+  throw first;
 }

@@ -1,6 +1,7 @@
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
 import { formatPosition, ORIGIN, type Position } from '../core/position.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import type { Lane } from '../sink/lane.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import { findProblems } from '../source/preflight.ts';
 import { createSlotSql } from '../source/setup-sql.ts';
@@ -26,10 +27,9 @@ export interface EpochProposal {
 export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
   const { settings, shape, lane } = ground;
   const catalog = await ground.readCatalog();
-  const identity = await ground.readIdentity();
   const problems = findProblems(catalog, shape.expected).filter((found) => found.code !== 'SLOT_MISSING');
   if (problems[0] !== undefined) throw problems[0];
-  const replaces = await lane.read();
+  const replaces = await readLane(lane, settings.metaKey);
   const startLsn = catalog.slot?.confirmedLsn ?? null;
   const trouble = await findTrouble(ground, replaces);
   const consequences: string[] = [];
@@ -63,14 +63,18 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
       'Events inserted while the publication did not cover the table were never published: they may be missing.',
     );
   }
-  if (identity.timeline > (replaces?.timeline ?? identity.timeline) && trouble?.code === 'TIMELINE_FORK') {
+  if (trouble?.code === 'TIMELINE_FORK') {
     consequences.push(
       'Streams may hold events that this server never had: the lost primary had committed them.',
     );
   }
-  if (settings.slot !== replaces?.slot && replaces !== null) {
+  if (trouble?.code === 'POSTGRES_BEHIND' || trouble?.code === 'TIMELINE_BEHIND') {
+    consequences.push('Streams may hold events that this server does not have: it is older than they are.');
+  }
+  if (replaces !== null && (trouble?.code === 'LANE_FOREIGN' || trouble?.code === 'SYSTEM_CHANGED')) {
     consequences.push(
-      `The lane state belonged to the slot ${replaces.slot} of the database ${replaces.database}.`,
+      `The lane state is taken from the slot ${replaces.slot} of the database ${replaces.database} in the cluster ` +
+        `${replaces.systemId}: a relay that still runs there stops.`,
     );
   }
   return {
@@ -114,18 +118,36 @@ export async function acceptEpoch(ground: Ground, proposal: EpochProposal): Prom
   return accepted;
 }
 
-async function findTrouble(ground: Ground, lane: LaneState | null): Promise<WalrelayError | null> {
-  const catalog = await ground.readCatalog();
-  if (catalog.slot === null)
-    return new WalrelayError('SLOT_MISSING', `the slot ${ground.settings.slot} does not exist`);
-  if (lane === null)
-    return new WalrelayError('LANE_MISSING', `Redis has no lane state ${ground.settings.metaKey}`);
+/** A damaged lane state can't be replaced, since nobody knows what it said. */
+async function readLane(lane: Lane, metaKey: string): Promise<LaneState | null> {
   try {
-    await ground.checkHistory(lane, catalog, await ground.readIdentity());
-    return null;
-  } catch (error) {
-    return toWalrelayError(error);
+    return await lane.read();
+  } catch (thrown) {
+    const error = toWalrelayError(thrown);
+    if (error.code !== 'REDIS_BEHIND') throw error;
+    throw new WalrelayError('REDIS_BEHIND', error.message, {
+      cause: error.cause,
+      hint:
+        `Keep a copy (HGETALL ${metaKey}), then DEL ${metaKey} and run \`walrelay epoch accept\` again: without a ` +
+        'watermark, events that the slot sends again and that stand in a stream already are appended a second time.',
+    });
   }
+}
+
+/** The history first: without a slot, another cluster would pass for this one, and its watermark would skip events. */
+async function findTrouble(ground: Ground, lane: LaneState | null): Promise<WalrelayError | null> {
+  const { slot, metaKey } = ground.settings;
+  const catalog = await ground.readCatalog();
+  if (lane !== null) {
+    try {
+      await ground.checkHistory(lane, catalog, await ground.readIdentity());
+    } catch (error) {
+      return toWalrelayError(error);
+    }
+  }
+  if (catalog.slot === null) return new WalrelayError('SLOT_MISSING', `the slot ${slot} does not exist`);
+  if (lane === null) return new WalrelayError('LANE_MISSING', `Redis has no lane state ${metaKey}`);
+  return null;
 }
 
 /** In the same unbroken WAL the watermark still tells what stands in the streams; in another it would skip events. */

@@ -52,7 +52,8 @@ export function checkHistory(history: History): void {
     );
   }
   const newestLsn = lane.watermark.commitLsn > lane.floorLsn ? lane.watermark.commitLsn : lane.floorLsn;
-  if (catalog.server.walEndLsn < newestLsn) {
+  // The watermark is where its commit record begins: a WAL that ends there does not hold that commit.
+  if (catalog.server.walEndLsn < newestLsn || catalog.server.walEndLsn <= lane.watermark.commitLsn) {
     throw new WalrelayError(
       'POSTGRES_BEHIND',
       `Redis holds entries up to ${formatLsn(newestLsn)}, but this server's WAL ends at ` +

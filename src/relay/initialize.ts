@@ -1,8 +1,16 @@
-import { formatLsn, parseLsn } from '../core/lsn.ts';
+import type { Settings } from '../config/settings.ts';
+import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
 import { ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { findProblems, findServerProblems } from '../source/preflight.ts';
-import { createPublicationSql, createSlotSql, createTableSql, noteSlotSql } from '../source/setup-sql.ts';
+import { type Expectations, findProblems } from '../source/preflight.ts';
+import {
+  createPublicationSql,
+  createSlotSql,
+  createTableSql,
+  initLockSql,
+  noteSlotSql,
+  type TableColumns,
+} from '../source/setup-sql.ts';
 import type { Ground } from './ground.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
 
@@ -12,48 +20,46 @@ export interface InitStep {
   readonly detail: string;
 }
 
+export interface InitOptions {
+  readonly createTable: boolean;
+  readonly step: (step: InitStep) => void;
+  /** Throws the first of the problems, if there is one, after it has shown the others. */
+  readonly refuse: (problems: readonly WalrelayError[]) => void;
+}
+
 /**
  * `walrelay init`: table (if asked), publication, slot, lane state, in this order, each only if it is not there yet.
  * It never replaces a slot and never overwrites a lane state.
  */
-export async function initialize(
-  ground: Ground,
-  options: { readonly createTable: boolean; readonly step: (step: InitStep) => void },
-): Promise<void> {
+export async function initialize(ground: Ground, options: InitOptions): Promise<void> {
   const { postgres, shape, settings, lane } = ground;
   const names = shape.expected;
+  await postgres.query(initLockSql(names));
   const before = await ground.readCatalog();
-  const [serverProblem] = findServerProblems(before.server);
-  if (serverProblem !== undefined) throw serverProblem;
-  const laneBefore = await lane.read();
-  if (before.slot === null && laneBefore !== null) {
-    throw new WalrelayError(
-      'SLOT_MISSING',
-      `the slot ${settings.slot} is gone, but Redis remembers it up to ${formatLsn(laneBefore.floorLsn)}: ` +
-        'events since then may not have been relayed',
-      {
-        hint: 'Run `walrelay epoch accept`: it says what may be missing, and creates a new slot when told to.',
-      },
-    );
-  }
+  const mends = new Set([
+    'PUBLICATION_MISSING',
+    'SLOT_MISSING',
+    ...(options.createTable ? ['TABLE_MISSING'] : []),
+  ]);
+  options.refuse(findProblems(before, names).filter(({ code }) => !mends.has(code)));
 
-  if (before.table === null && options.createTable) await postgres.query(createTableSql(names));
-  if (before.table !== null || options.createTable) {
-    const { schema, name } = names.table;
-    options.step({ what: 'table', isNew: before.table === null, detail: `${schema}.${name}` });
-  }
-  if (before.publication === null && before.slot === null && (before.table !== null || options.createTable)) {
-    await postgres.query(createPublicationSql(names));
+  if (before.table === null && options.createTable)
+    await create(ground, createTableSql(names, newTableColumns(settings, names)));
+  const { schema, name } = names.table;
+  options.step({ what: 'table', isNew: before.table === null, detail: `${schema}.${name}` });
+  if (before.publication === null) {
+    await create(ground, createPublicationSql(names));
   }
 
   // What is there now must be right before a slot begins to hold WAL for it.
   const problems = findProblems(await ground.readCatalog(), names);
-  const [problem] = problems.filter((found) => found.code !== 'SLOT_MISSING');
-  if (problem !== undefined) throw problem;
+  options.refuse(problems.filter(({ code }) => code !== 'SLOT_MISSING'));
   options.step({ what: 'publication', isNew: before.publication === null, detail: settings.publication });
 
   let isNewSlot = false;
   if (before.slot === null) {
+    const laneBefore = await lane.read();
+    if (laneBefore !== null) throw slotGone(settings.slot, laneBefore.floorLsn);
     const [row] = await postgres.query(createSlotSql(names));
     isNewSlot = true;
     await noteSlot(ground);
@@ -101,6 +107,46 @@ async function initializeLane(
     null,
   );
   step({ what: 'lane state', isNew: isWritten, detail: settings.metaKey });
+}
+
+/** A table that is made for the relay has the columns that the settings name. */
+export function newTableColumns(settings: Settings, expected: Expectations): TableColumns {
+  const columns = {
+    id: settings.columnId,
+    aggregateType: settings.columnAggregateType,
+    aggregateId: settings.columnAggregateId,
+    type: settings.columnType,
+    payload: settings.columnPayload,
+  };
+  const named: readonly string[] = Object.values(columns);
+  return { ...columns, others: expected.columns.filter((column) => !named.includes(column)) };
+}
+
+function slotGone(slot: string, floorLsn: Lsn): WalrelayError {
+  return new WalrelayError(
+    'SLOT_MISSING',
+    `the slot ${slot} is gone, but Redis remembers it up to ${formatLsn(floorLsn)}: events since then may not have ` +
+      'been relayed',
+    {
+      hint: 'Run `walrelay epoch accept`: it says what may be missing, and creates a new slot when told to.',
+    },
+  );
+}
+
+/** The relay's own role need not be allowed to create things: then somebody else does, once. */
+async function create(ground: Ground, sql: string): Promise<void> {
+  try {
+    await ground.postgres.query(sql);
+  } catch (error) {
+    if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
+    const statement = sql.replaceAll(/\s+/g, ' ');
+    throw new WalrelayError('PG_PRIVILEGE', error.message, {
+      cause: error.cause,
+      hint:
+        `As the owner of the table with CREATE on the database, run: ${statement} Then \`walrelay init\` again. ` +
+        'Or have a DBA run all of `walrelay init --print-sql`.',
+    });
+  }
 }
 
 /** Only evidence for later: a role that doesn't own the publication can't write it, and nothing depends on it now. */

@@ -31,7 +31,7 @@ export class Pump implements TransactionHandler {
   #resentCount = 0;
   #transactionCount = 0;
   #isPaused = false;
-  #isFailed = false;
+  #failure: { readonly error: unknown } | null = null;
   #idle: Deferred<void> | null = null;
 
   constructor(options: PumpOptions) {
@@ -96,9 +96,18 @@ export class Pump implements TransactionHandler {
     if (!this.#isPaused && this.#isFull) this.#setPaused(true);
   }
 
-  /** Resolves when every event handed in so far stands in Redis. Nothing may be handed in afterwards. */
+  /** Whether a batch was refused or lost: what follows it will never stand in Redis in this session. */
+  get hasFailed(): boolean {
+    return this.#failure !== null;
+  }
+
+  /**
+   * Resolves when every event handed in so far stands in Redis; rejects when one won't. Nothing may be handed in
+   * afterwards.
+   */
   drain(): Promise<void> {
     this.#idle ??= createDeferred<void>();
+    if (this.#failure !== null) this.#idle.reject(this.#failure.error);
     this.#send();
     this.#checkIdle();
     return this.#idle.promise;
@@ -134,7 +143,7 @@ export class Pump implements TransactionHandler {
   }
 
   #send(): void {
-    while (this.#inFlightCount < this.#options.inFlightBatchesMax && !this.#isFailed) {
+    while (this.#inFlightCount < this.#options.inFlightBatchesMax && this.#failure === null) {
       if (this.#queue.length === 0 && this.#open !== null) this.#close(this.#open);
       const batch = this.#queue.shift();
       if (batch === undefined) return;
@@ -148,7 +157,7 @@ export class Pump implements TransactionHandler {
   }
 
   #accepted(batch: Batch, skipped: number, appendMs: number): void {
-    if (this.#isFailed) return;
+    if (this.#failure !== null) return;
     try {
       this.#options.tracker.accept(batch.seq);
     } catch (error) {
@@ -173,9 +182,10 @@ export class Pump implements TransactionHandler {
   }
 
   #failed(error: unknown): void {
-    if (this.#isFailed) return;
-    this.#isFailed = true;
+    if (this.#failure !== null) return;
+    this.#failure = { error };
     this.#options.failed(error);
+    this.#idle?.reject(error);
   }
 
   #setPaused(isPaused: boolean): void {

@@ -217,7 +217,13 @@ export class Session {
     if (!MAY_DRAIN.has(reason.code) && reason.disposition !== 'poison') throw reason;
     this.#enter('draining');
     metrics.setPhase('draining');
-    await streaming.drain(reason);
+    try {
+      await streaming.drain(reason);
+    } catch (error) {
+      // An event that can't pass stays the reason; what could not be confirmed now comes again.
+      if (reason.code === 'ABORTED') throw error;
+      logger.warn({ err: error }, 'not drained');
+    }
     throw reason;
   }
 

@@ -127,7 +127,8 @@ export class Streaming {
     failed.promise.catch(() => {});
     timeout.promise.catch(() => {});
     try {
-      await Promise.race([this.#pump.drain(), timeout.promise, failed.promise]);
+      // A refused event ends the session with its batch: there is nothing to wait for behind it.
+      if (!this.#pump.hasFailed) await Promise.race([this.#pump.drain(), timeout.promise, failed.promise]);
       // A primary that shuts down answers no more queries: what was verified is confirmed, the rest comes again.
       await Promise.race([this.#confirm(reason.code !== 'PG_SHUTDOWN'), timeout.promise, failed.promise]);
       await postgres.close(GOODBYE_TIMEOUT_MS);

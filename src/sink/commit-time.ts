@@ -3,7 +3,7 @@
  * the date part is made once a second, not once a transaction. Postgres keeps microseconds; a Date would lose them.
  */
 export class CommitTimeFormatter {
-  #second = -1n;
+  #second: bigint | null = null;
   readonly #bytes = Buffer.from('2000-01-01T00:00:00.000000Z', 'latin1');
 
   /** `us`: microseconds since 2000-01-01 UTC. The bytes are valid until the next call. */

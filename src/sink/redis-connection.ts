@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { createDeferred, type Deferred } from '../core/deferred.ts';
-import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
 import { classifyReply, replyError } from './redis-reply.ts';
 
 /**
@@ -42,9 +42,11 @@ export class RedisConnection {
       await Promise.race([redis.connect(), late.promise]);
       // Authentication is pipelined with the connect: only an answered command proves it.
       await Promise.race([redis.ping(), late.promise]);
+      // ioredis connects all the same when SELECT was refused, and would write into database 0.
+      if (reason !== undefined) throw new Error('refused');
     } catch (error) {
       redis.disconnect();
-      throw connectError(reason ?? error);
+      throw connectError(reason ?? error, url);
     } finally {
       clearTimeout(timer);
     }
@@ -120,6 +122,8 @@ const OPTIONS = {
   // Our guards ask INFO themselves and tell LOADING from refusal.
   enableReadyCheck: false,
   connectionName: 'walrelay',
+  // ioredis waits this long for a goodbye, even on a socket that is closed already: it would hold up every command.
+  disconnectTimeout: 100,
   noDelay: true,
   protocol: 2,
 } satisfies RedisOptions;
@@ -128,20 +132,31 @@ function isReplyError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
-function connectError(error: unknown): WalrelayError {
+function connectError(error: unknown, url: string): WalrelayError {
+  const message = `could not connect to Redis: ${messageOf(error)}`;
   if (isReplyError(error)) {
-    return new WalrelayError(classifyReply(error.message), `could not connect to Redis: ${error.message}`, {
+    return new WalrelayError(classifyReply(error.message), message, {
       cause: error,
+      ...(/^ERR (DB index|invalid DB|SELECT)/i.test(error.message)
+        ? { hint: 'Correct the database number at the end of REDIS_URL.' }
+        : {}),
     });
   }
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const isTls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code);
-  const message = toWalrelayError(error).message.replace(/^unexpected error: /, '');
-  return new WalrelayError(
-    isTls ? 'REDIS_TLS' : 'REDIS_UNREACHABLE',
-    `could not connect to Redis: ${message || code}`,
-    {
-      cause: error,
-    },
-  );
+  if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) {
+    return new WalrelayError('REDIS_TLS', message, { cause: error });
+  }
+  // A port without TLS says nothing to the greeting of one that wants it.
+  const hint = 'Check that the host and port of REDIS_URL answer, and that they speak TLS (rediss://).';
+  return new WalrelayError('REDIS_UNREACHABLE', message, {
+    cause: error,
+    ...(url.toLowerCase().startsWith('rediss:') ? { hint } : {}),
+  });
+}
+
+/** Node reports a refused connection to a name with two addresses as an AggregateError without a message. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== '' || !(error instanceof AggregateError)) return error.message;
+  return error.errors.map(messageOf).join('; ');
 }

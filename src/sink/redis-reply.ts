@@ -52,5 +52,8 @@ export function replyError(reply: string, doing: string, cause?: unknown): Walre
 
 /** Whether a refusal inside of the append script is about that one event's stream, and not about Redis. */
 export function isAboutOneEvent(refusal: string): boolean {
-  return /^-?WRONGTYPE\b/.test(refusal) || /^ERR (string exceeds maximum|The ID specified)/i.test(refusal);
+  return (
+    /^-?WRONGTYPE\b/.test(refusal) ||
+    /^ERR (string exceeds maximum|The ID specified|The stream has exhausted)/i.test(refusal)
+  );
 }

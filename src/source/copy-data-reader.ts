@@ -16,6 +16,8 @@ export class CopyDataReader {
   #partial: Buffer = EMPTY;
   #have = 0;
   #needed = 0;
+  /** Something was refused in the middle of a read: where the next frame begins is not known any more. */
+  #isBroken = false;
 
   /** `copyDataBytesMax` bounds what one frame may make us hold. */
   constructor(handler: FrameHandler, copyDataBytesMax: number) {
@@ -28,7 +30,15 @@ export class CopyDataReader {
     return this.#needed;
   }
 
+  /** Throws what the handler throws, EVENT_TOO_LARGE or PG_PROTOCOL; after that it ignores everything. */
   push(chunk: Buffer): void {
+    if (this.#isBroken) return;
+    this.#isBroken = true;
+    this.#read(chunk);
+    this.#isBroken = false;
+  }
+
+  #read(chunk: Buffer): void {
     let offset = this.#have > 0 ? this.#complete(chunk) : 0;
     const end = chunk.length;
     while (end - offset >= HEADER_BYTES) {
@@ -95,6 +105,9 @@ export class CopyDataReader {
         { facts: { rowBytes: length, rowBytesMax: this.#copyDataBytesMax } },
       );
     }
+    if (bytes[offset] !== COPY_DATA && length > OTHER_BYTES_MAX) {
+      throw new WalrelayError('PG_PROTOCOL', `a frame that is no row claims a length of ${length} bytes`);
+    }
     return length + 1;
   }
 
@@ -113,4 +126,6 @@ export interface FrameHandler {
 
 const EMPTY = Buffer.alloc(0);
 const HEADER_BYTES = 5;
+/** Errors, notices and parameters are short; they must not make us hold gigabytes either. */
+const OTHER_BYTES_MAX = 1024 * 1024;
 const COPY_DATA = 0x64; // 'd'

@@ -11,11 +11,11 @@ export function postgresError(thrown: unknown, phase: PostgresPhase): WalrelayEr
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const meaning = classify(code, error.message, phase);
-  const says =
-    'severity' in error ? `Postgres says: ${error.message} (SQLSTATE ${code})` : error.message || code;
+  const says = 'severity' in error ? `Postgres says: ${error.message} (SQLSTATE ${code})` : messageOf(error);
+  const hint = HINTS_BY_PHASE[phase]?.[code] ?? HINTS[code];
   return new WalrelayError(meaning, `${DOING[phase]}: ${says}`, {
     cause: error,
-    ...(HINTS[code] === undefined ? {} : { hint: HINTS[code] }),
+    ...(hint === undefined ? {} : { hint }),
   });
 }
 
@@ -28,6 +28,13 @@ const DOING: Readonly<Record<PostgresPhase, string>> = {
   streaming: 'the replication stream ended',
   watching: 'could not watch the catalog',
 };
+
+/** Node reports a refused connection to a name with two addresses as an AggregateError without a message. */
+function messageOf(error: Error): string {
+  if (error.message !== '') return error.message;
+  if (error instanceof AggregateError) return error.errors.map((each) => (each as Error).message).join('; ');
+  return 'code' in error ? String(error.code) : error.name;
+}
 
 function classify(code: string, message: string, phase: PostgresPhase): ErrorCode {
   const known = CODE_BY_SQLSTATE[code] ?? CODE_BY_CLASS[code.slice(0, 2)];
@@ -74,7 +81,23 @@ const CODE_BY_CLASS: Readonly<Record<string, ErrorCode>> = {
 
 const HINTS: Readonly<Record<string, string>> = {
   '28000':
-    'Add a pg_hba.conf line for this user, database and address (the database line; `replication` is not needed).',
-  '42501': 'ALTER ROLE <role of DATABASE_URL> REPLICATION; and grant it what postgres/role.sql grants.',
+    'Add a pg_hba.conf line for this user, database and address (the database line; `replication` is not needed); ' +
+    'or ALTER ROLE … LOGIN.',
+  '42501': 'Grant the role of DATABASE_URL what postgres/role.sql grants.',
   '53300': 'Raise max_wal_senders or max_connections, or end a connection that is not needed.',
+  '53400':
+    'Drop a replication slot that is not needed (SELECT * FROM pg_replication_slots;), or raise max_replication_slots ' +
+    'and restart Postgres.',
+};
+
+const HINTS_BY_PHASE: Partial<Record<PostgresPhase, Readonly<Record<string, string>>>> = {
+  connecting: {
+    '42501':
+      'ALTER ROLE … REPLICATION; and GRANT CONNECT ON DATABASE … TO …; for the role and database of DATABASE_URL.',
+  },
+  streaming: {
+    '42704':
+      'Changes from a time without the publication can’t be decoded. Create it if it is missing, drop the slot (SELECT ' +
+      'pg_drop_replication_slot(…);), then run `walrelay epoch accept`: it says what may be missing and creates a slot.',
+  },
 };

@@ -67,7 +67,8 @@ export function findTableProblems(table: TableFacts | null, expected: Expectatio
     return [new WalrelayError('TABLE_MISSING', `the table ${name} does not exist in this database`)];
   }
   if (table.kind !== 'r' && table.kind !== 'p') {
-    return [new WalrelayError('TABLE_UNSUITABLE', `${name} is not a table (relkind '${table.kind}')`)];
+    const what = RELATION_KINDS[table.kind] ?? `a relation of the kind '${table.kind}'`;
+    return [new WalrelayError('TABLE_UNSUITABLE', `${name} is ${what}, not a table`)];
   }
   if (table.persistence !== 'p') {
     return [
@@ -86,6 +87,16 @@ export function findTableProblems(table: TableFacts | null, expected: Expectatio
   ];
 }
 
+/** https://www.postgresql.org/docs/current/catalog-pg-class.html */
+const RELATION_KINDS: Readonly<Record<string, string>> = {
+  v: 'a view',
+  m: 'a materialized view',
+  f: 'a foreign table',
+  S: 'a sequence',
+  i: 'an index',
+  c: 'a type',
+};
+
 function findPublicationProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
   const name = quoteIdentifier(expected.publication);
   const table = quoteQualified(expected.table);
@@ -93,11 +104,11 @@ function findPublicationProblems(catalog: Catalog, expected: Expectations): Walr
   if (publication === null) {
     return [
       new WalrelayError('PUBLICATION_MISSING', `the publication ${name} does not exist`, {
+        // The slot stays: what was committed while the publication was there can still be decoded.
         hint:
           catalog.slot === null
             ? 'Run `walrelay init`.'
-            : 'The slot exists already, and what it decodes from before the publication existed fails: drop the slot ' +
-              `(SELECT pg_drop_replication_slot(${quoteLiteral(expected.slot)});), then run \`walrelay init\`.`,
+            : 'Run `walrelay init` to create it, then `walrelay epoch accept`: it says what may be missing.',
       }),
     ];
   }
@@ -132,7 +143,8 @@ function findPublicationProblems(catalog: Catalog, expected: Expectations): Walr
     problems.push(
       unsuitable(
         `the publication ${name} filters the rows of ${table}: events would be left out in silence`,
-        `ALTER PUBLICATION ${name} SET TABLE ${table};`,
+        // Not SET TABLE: that would take every other table out of the publication.
+        `ALTER PUBLICATION ${name} DROP TABLE ${table}; ALTER PUBLICATION ${name} ADD TABLE ${table};`,
       ),
     );
   }
@@ -146,12 +158,15 @@ function findColumnListProblems(publication: PublicationFacts, expected: Expecta
   const missing = expected.columns.filter((column) => !published.includes(column));
   if (missing.length === 0) return [];
   const name = quoteIdentifier(expected.publication);
+  const table = quoteQualified(expected.table);
   const all = [...new Set([...published, ...expected.columns])].map(quoteIdentifier).join(', ');
   return [
     new WalrelayError(
       'PUBLICATION_UNSUITABLE',
       `the publication ${name} leaves out the column ${missing.map(quoteIdentifier).join(', ')}`,
-      { hint: `ALTER PUBLICATION ${name} SET TABLE ${quoteQualified(expected.table)} (${all});` },
+      {
+        hint: `ALTER PUBLICATION ${name} DROP TABLE ${table}; ALTER PUBLICATION ${name} ADD TABLE ${table} (${all});`,
+      },
     ),
   ];
 }

@@ -4,26 +4,45 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
 
 /** The statements that set a database up: what `init` runs and `init --print-sql` prints. */
 
-export function createTableSql(names: CatalogNames): string {
+/** What the columns of a new table are called. */
+export interface TableColumns {
+  readonly id: string;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly type: string;
+  readonly payload: string;
+  /** More that the stream's name is made of. */
+  readonly others: readonly string[];
+}
+
+export function createTableSql(names: CatalogNames, columns: TableColumns): string {
   const schema =
     names.table.schema === 'public'
       ? ''
       : `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(names.table.schema)};\n`;
-  return `${schema}CREATE TABLE IF NOT EXISTS ${quoteQualified(names.table)} (
-  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-  aggregatetype text NOT NULL,
-  aggregateid text NOT NULL,
-  type text NOT NULL,
-  payload jsonb NOT NULL,
-  created_at timestamptz NOT NULL DEFAULT now()
-);`;
+  const { id, aggregateType, aggregateId, type, payload, others } = columns;
+  const definitions = [
+    `${plainOrQuoted(id)} uuid PRIMARY KEY DEFAULT gen_random_uuid()`,
+    ...[aggregateType, aggregateId, type].map((name) => `${plainOrQuoted(name)} text NOT NULL`),
+    ...others.map((name) => `${plainOrQuoted(name)} text NOT NULL`),
+    `${plainOrQuoted(payload)} jsonb NOT NULL`,
+  ];
+  const used: readonly string[] = [id, aggregateType, aggregateId, type, payload, ...others];
+  if (!used.includes('created_at')) definitions.push('created_at timestamptz NOT NULL DEFAULT now()');
+  return `${schema}CREATE TABLE IF NOT EXISTS ${quoteQualified(names.table)} (\n  ${definitions.join(',\n  ')}\n);`;
+}
+
+/** The usual names read better without quotes; any other may be a reserved word. */
+function plainOrQuoted(column: string): string {
+  const usual = ['id', 'aggregatetype', 'aggregateid', 'type', 'payload'];
+  return usual.includes(column) ? column : quoteIdentifier(column);
 }
 
 /** Inserts only: what is deleted or updated later is none of the relay's business, and costs nothing to decode. */
 export function createPublicationSql(names: CatalogNames): string {
   return (
-    `CREATE PUBLICATION ${quoteIdentifier(names.publication)} FOR TABLE ${quoteQualified(names.table)}\n` +
-    "  WITH (publish = 'insert', publish_via_partition_root = true);"
+    `CREATE PUBLICATION ${quoteIdentifier(names.publication)} FOR TABLE ${quoteQualified(names.table)} ` +
+    "WITH (publish = 'insert', publish_via_partition_root = true);"
   );
 }
 
@@ -47,11 +66,17 @@ export function noteSlotSql(names: CatalogNames): string {
 ); END $$;`;
 }
 
+/** Two inits take turns, or one would find what the other has only half made. Held until the connection ends. */
+export function initLockSql(names: CatalogNames): string {
+  return `SELECT pg_advisory_lock(hashtext('walrelay init'), hashtext(${quoteLiteral(names.publication)}))`;
+}
+
 /** Everything that a DBA would run, in order, each statement in a transaction of its own. */
-export function setupScript(names: CatalogNames, options: { readonly withTable: boolean }): string {
-  const table = options.withTable
-    ? `-- The outbox table. Producers insert into it in the transaction that the event is about.\n${createTableSql(names)}\n\n`
-    : '';
+export function setupScript(names: CatalogNames, newTable: TableColumns | null): string {
+  const table =
+    newTable !== null
+      ? `-- The outbox table. Producers insert into it in the transaction that the event is about.\n${createTableSql(names, newTable)}\n\n`
+      : '';
   return `${table}-- The publication comes before the slot: the slot decodes with the catalog of its time.
 ${createPublicationSql(names)}
 

@@ -1,0 +1,83 @@
+import { parseLsn } from '../../../src/core/lsn.ts';
+import type {
+  Catalog,
+  PublicationFacts,
+  ServerFacts,
+  SlotFacts,
+  TableFacts,
+} from '../../../src/source/catalog.ts';
+import type { Expectations } from '../../../src/source/preflight.ts';
+
+/** A catalog with which nothing is wrong, and what each test wants wrong with it. */
+export function catalogWith(
+  wrong: {
+    readonly server?: Partial<ServerFacts>;
+    readonly table?: Partial<TableFacts> | null;
+    readonly publication?: Partial<PublicationFacts> | null;
+    readonly slot?: Partial<SlotFacts> | null;
+  } = {},
+): Catalog {
+  return {
+    server: { ...SERVER, ...wrong.server },
+    table: wrong.table === null ? null : { ...TABLE, ...wrong.table },
+    publication: wrong.publication === null ? null : { ...PUBLICATION, ...wrong.publication },
+    slot: wrong.slot === null ? null : { ...SLOT, ...wrong.slot },
+  };
+}
+
+const COLUMNS = ['id', 'type', 'aggregatetype', 'aggregateid', 'payload'];
+
+export const EXPECTED: Expectations = {
+  table: { schema: 'public', name: 'outbox' },
+  publication: 'walrelay',
+  slot: 'walrelay',
+  columns: COLUMNS,
+};
+
+const SERVER: ServerFacts = {
+  versionNumber: 170_010,
+  version: '17.10',
+  database: 'shop',
+  user: 'relay',
+  canReplicate: true,
+  canRead: false,
+  walLevel: 'logical',
+  clientEncoding: 'UTF8',
+  serverEncoding: 'UTF8',
+  isInRecovery: false,
+  walEndLsn: parseLsn('0/5000'),
+  walSenderTimeoutMs: 60_000,
+  synchronousStandbyNames: '',
+  maxReplicationSlots: 10,
+  usedReplicationSlots: 1,
+  idleSlotTimeoutS: 0,
+};
+
+const TABLE: TableFacts = { oid: 16_385, kind: 'r', persistence: 'p', columns: [...COLUMNS, 'created_at'] };
+
+const PUBLICATION: PublicationFacts = {
+  publishesInserts: true,
+  isViaRoot: false,
+  isForAllTables: false,
+  coversTable: true,
+  rowFilter: null,
+  publishedColumns: null,
+  identity: 'publication 16390:740 table 16385 member 16391:740',
+  comment: null,
+};
+
+const SLOT: SlotFacts = {
+  plugin: 'pgoutput',
+  slotType: 'logical',
+  database: 'shop',
+  isTemporary: false,
+  isActive: false,
+  holder: null,
+  restartLsn: parseLsn('0/3000'),
+  confirmedLsn: parseLsn('0/4000'),
+  walStatus: 'reserved',
+  invalidationReason: null,
+  safeWalBytes: null,
+  retainedBytes: 8192,
+  isTwoPhase: false,
+};
