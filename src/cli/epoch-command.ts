@@ -16,7 +16,9 @@ export function addEpochCommand(program: Command): void {
   addSettingFlags(show, ['connections', 'outbox', 'columns']);
   show.action(async () => {
     await using ground = await Ground.open(commandSettings(show), holderName());
-    printProposal(await proposeEpoch(ground));
+    const proposal = await proposeEpoch(ground);
+    printProposal(proposal);
+    if (proposal.trouble !== null) process.exitCode = EXIT.history;
   });
 
   const accept = epoch

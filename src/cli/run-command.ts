@@ -59,7 +59,7 @@ async function run(command: Command, version: string): Promise<void> {
           host: settings.httpHost,
           port: settings.httpPort,
           routes: {
-            livez: () => ({ ok: true, body: relay.status }),
+            livez: () => ({ ok: relay.status.isAlive, body: relay.status }),
             readyz: () => ({ ok: relay.status.isStreaming, body: relay.status }),
             metrics: () => metrics.render(),
           },

@@ -57,6 +57,15 @@ export class ConfirmTracker {
   }
 
   /**
+   * A transaction begins whose commit record starts at `commitLsn`. It must lie behind everything that was marked:
+   * a mark says that nothing before it is still to come.
+   */
+  begin(commitLsn: Lsn): void {
+    if (commitLsn < this.#lastMarkLsn)
+      throw broken('a commit behind a position that was received', commitLsn, this.#lastMarkLsn);
+  }
+
+  /**
    * Everything before `lsn` was received, and its newest event is in batch `batch` (0: there was none yet).
    * `lsn` is a transaction's end, or a keepalive's walEnd outside of a transaction.
    */

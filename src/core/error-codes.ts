@@ -126,7 +126,7 @@ export const ERROR_CODES = {
   REDIS_AUTH: operator(EXIT.redis, 'Correct the user or password in REDIS_URL.'),
   REDIS_PRIVILEGE: operator(
     EXIT.redis,
-    'Grant the Redis user the commands and keys that docs/errors.md lists.',
+    'Grant the Redis user the commands and keys that docs/least-privilege.md lists.',
   ),
   REDIS_TLS: operator(EXIT.redis, 'Check the scheme of REDIS_URL (rediss://) and the certificates.'),
   REDIS_VERSION: operator(EXIT.redis, 'Use Redis 6.2 or later, or Valkey.'),

@@ -77,6 +77,7 @@ export class RelayMetrics {
     'last_event_timestamp_seconds',
     'When Redis last accepted an event (Unix time)',
   );
+  readonly #ofSession = [this.#received, this.#confirmed, this.#lag, this.#slotRetained, this.#slotSafe];
   readonly #sessionErrors: Counter<'code'>;
   readonly #phases: Gauge<'phase'>;
 
@@ -102,15 +103,7 @@ export class RelayMetrics {
       { version: options.version },
       1,
     );
-    const unknownYet = [
-      this.#received,
-      this.#confirmed,
-      this.#lag,
-      this.#slotRetained,
-      this.#slotSafe,
-      this.#lastEvent,
-    ];
-    for (const gauge of unknownYet) gauge.remove();
+    for (const gauge of [...this.#ofSession, this.#lastEvent]) gauge.remove();
     this.setPhase('connecting');
     if (options.hasProcessMetrics ?? true)
       collectDefaultMetrics({ register: this.#registry, prefix: PREFIX });
@@ -141,6 +134,15 @@ export class RelayMetrics {
 
   recordSessionError(code: ErrorCode): void {
     this.#sessionErrors.inc({ code });
+  }
+
+  /** The session is over: what it knew of the servers is stale now, and a stale value would read as a fresh one. */
+  forgetSession(): void {
+    for (const gauge of this.#ofSession) gauge.remove();
+    this.#confirmedLsn = undefined;
+    this.#serverWalEndLsn = undefined;
+    this.setInFlight({ batches: 0, heldBytes: 0 });
+    this.setPaused(false);
   }
 
   setPhase(current: RelayPhase): void {

@@ -1,7 +1,7 @@
 import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { type OutboxColumns, ROLE, ROLE_COUNT, type Relation } from '../decode/outbox-columns.ts';
-import { StreamRouter } from '../route/stream-router.ts';
+import { findNameFault, StreamRouter } from '../route/stream-router.ts';
 import { parseStreamTemplate, type StreamTemplate } from '../route/stream-template.ts';
 import type { Expectations } from '../source/preflight.ts';
 
@@ -44,6 +44,10 @@ export function outboxShape(settings: Settings): OutboxShape {
     const known = names.indexOf(placeholder);
     return known === -1 ? names.push(placeholder) - 1 : known;
   });
+  const fault = template.placeholders.length === 0 ? findNameFault(template.text, settings.metaKey) : null;
+  if (fault !== null) {
+    throw new WalrelayError('CONFIG_INVALID', `WALRELAY_STREAM: ${JSON.stringify(template.text)} ${fault}`);
+  }
   const { table } = settings;
   return {
     columns: { names },

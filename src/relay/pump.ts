@@ -45,6 +45,7 @@ export class Pump implements TransactionHandler {
   }
 
   begin(commitLsn: Lsn, committedAtUs: bigint): void {
+    this.#options.tracker.begin(commitLsn);
     this.#stamp.set(commitLsn, committedAtUs);
     this.#ordinal = 0;
   }

@@ -26,9 +26,18 @@ export class Relay {
 
   get status(): RelayStatus {
     const phase = this.#isBackingOff ? 'backoff' : (this.#session?.phase ?? 'stopped');
+    const { settings } = this.#options;
+    const silentMs = this.#isBackingOff
+      ? 0
+      : performance.now() - (this.#session?.lastSignMs ?? performance.now());
+    // Every wait has a limit of its own; whoever outlasts them all twice is stuck, whatever it believes.
+    const patienceMs =
+      2 * Math.max(settings.serverSilenceMs, settings.redisTimeoutMs, settings.drainTimeoutMs);
     return {
       phase,
       isStreaming: phase === 'streaming',
+      isAlive: silentMs < patienceMs,
+      lastSignMsAgo: Math.round(silentMs),
       lastError:
         this.#lastError === null ? null : { code: this.#lastError.code, message: this.#lastError.message },
     };
@@ -74,6 +83,7 @@ export class Relay {
         const error = toWalrelayError(thrown);
         this.#lastError = error;
         metrics.recordSessionError(error.code);
+        metrics.forgetSession();
         if (error.disposition !== 'retry') throw error;
         if (this.#isStopRequested) break;
         this.#failureCount += 1;
@@ -128,5 +138,8 @@ export interface RelayOptions {
 export interface RelayStatus {
   readonly phase: string;
   readonly isStreaming: boolean;
+  /** False when nothing has moved for longer than any wait may last. */
+  readonly isAlive: boolean;
+  readonly lastSignMsAgo: number;
   readonly lastError: { readonly code: string; readonly message: string } | null;
 }

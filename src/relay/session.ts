@@ -36,6 +36,7 @@ export class Session {
   #watch: CatalogWatch | null = null;
   #streaming: Streaming | null = null;
   #isStopRequested = false;
+  #lastSignMs = performance.now();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -43,6 +44,11 @@ export class Session {
 
   get phase(): SessionPhase {
     return this.#phase;
+  }
+
+  /** When this session last got anywhere: a step of its life, a sign from a server. performance.now(). */
+  get lastSignMs(): number {
+    return Math.max(this.#lastSignMs, this.#streaming?.lastSignMs ?? 0);
   }
 
   /** Stop reading, finish what is in flight, confirm, close. */
@@ -72,19 +78,23 @@ export class Session {
     // Redis first: while it is away, no walsender comes and goes on the primary.
     this.#redis = this.#own(await RedisConnection.open(settings.redisUrl, settings.redisTimeoutMs));
     this.#postgres = this.#own(
-      await ReplicationConnection.open(clientConfig(settings, this.#options.holder)),
+      await ReplicationConnection.open(
+        clientConfig(settings, this.#options.holder),
+        settings.serverSilenceMs,
+      ),
     );
     this.#enter('guarding');
     await this.#guardRedis(this.#redis);
-    let guarded = await this.#guardPostgres(this.#postgres);
-    await this.#readLane(this.#redis, guarded);
+    const first = await this.#guardPostgres(this.#postgres);
+    await this.#readLane(this.#redis, first);
 
-    if (!(await this.#claimSlot(this.#postgres, guarded.catalog))) {
+    if (!(await this.#claimSlot(this.#postgres, first.catalog))) {
       this.#enter('standby');
-      await this.#standBy(this.#postgres, guarded.catalog);
+      await this.#standBy(this.#postgres, first.catalog);
       this.#enter('guarding');
-      guarded = await this.#guardPostgres(this.#postgres);
     }
+    // Under the lock, once more: what was read before it may be older than a whole life of another relay.
+    const guarded = await this.#guardPostgres(this.#postgres);
     this.#enter('claiming');
     await this.#stream(this.#postgres, this.#redis, guarded);
   }
@@ -140,6 +150,7 @@ export class Session {
     for (;;) {
       await this.#sleep(settings.standbyPollMs);
       const now = await readCatalog(postgres, shape.expected);
+      this.#lastSignMs = performance.now();
       // A slot that is lost or dropped never becomes free.
       throwFirst(findProblems(now, shape.expected), logger);
       if (now.slot?.isActive !== true && (await this.#claimSlot(postgres, now))) break;
@@ -253,6 +264,7 @@ export class Session {
   #enter(phase: SessionPhase): void {
     if (this.#phase === phase) return;
     this.#phase = nextPhase(this.#phase, phase);
+    this.#lastSignMs = performance.now();
     if (phase === 'connecting' || phase === 'guarding' || phase === 'streaming')
       this.#options.metrics.setPhase(phase);
   }

@@ -35,6 +35,8 @@ export class Streaming {
   readonly #ended = createDeferred<WalrelayError>();
   readonly #timers: NodeJS.Timeout[] = [];
   #lastHeardMs = performance.now();
+  #lastAcceptedMs = 0;
+  #resumedAtMs = 0;
   #replyTimer: NodeJS.Timeout | null = null;
   #isConfirming = false;
   #isPaused = false;
@@ -63,6 +65,7 @@ export class Streaming {
         },
         accepted: ({ events, skipped, bytes, appendMs, oldestCommittedAtUs }) => {
           options.progressed();
+          this.#lastAcceptedMs = performance.now();
           if (skipped > 0) options.metrics.recordResentEvents(skipped);
           options.metrics.recordBatch({
             events,
@@ -82,6 +85,11 @@ export class Streaming {
   /** Resolves with the first reason to stop streaming. Never rejects. */
   get ended(): Promise<WalrelayError> {
     return this.#ended.promise;
+  }
+
+  /** When a server last gave a sign: a message from Postgres, a batch accepted by Redis. performance.now(). */
+  get lastSignMs(): number {
+    return Math.max(this.#lastHeardMs, this.#lastAcceptedMs);
   }
 
   /** Resolves when Postgres has switched to streaming. */
@@ -250,13 +258,12 @@ export class Streaming {
   }
 
   #checkLiveness(): void {
-    const silentMs = performance.now() - this.#lastHeardMs;
+    const silentMs = performance.now() - Math.max(this.#lastHeardMs, this.#resumedAtMs);
     // While reading is paused the answers wait in the socket: silence proves nothing then.
     if (!this.#isPaused && this.#isReading && silentMs > this.#liveness.serverSilenceMs) {
       this.#end(new WalrelayError('PG_SILENT', `Postgres has been silent for ${Math.round(silentMs)} ms`));
       return;
     }
-    if (this.#isPaused) this.#lastHeardMs = performance.now();
     // Regular updates suppress the server's own pings, so an answer is asked for.
     this.#sendStatus({ isReplyRequested: true });
   }
@@ -267,7 +274,8 @@ export class Streaming {
     if (!this.#isReading) return;
     if (isPaused) this.#options.postgres.pause();
     else this.#options.postgres.resume();
-    this.#lastHeardMs = performance.now();
+    // The silence of a pause is our own.
+    this.#resumedAtMs = performance.now();
   }
 
   #stopReading(): void {

@@ -51,7 +51,11 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
   const read = (name: string): string => {
     const value = fields[name];
     if (value === undefined) {
-      throw new WalrelayError('REDIS_BEHIND', `the lane state ${key} has lost its field ${name}`);
+      throw new WalrelayError(
+        'REDIS_BEHIND',
+        `the lane state ${key} has lost its field ${name}`,
+        damaged(key),
+      );
     }
     return value;
   };
@@ -70,6 +74,7 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
   } catch (error) {
     if (error instanceof WalrelayError) throw error;
     throw new WalrelayError('REDIS_BEHIND', `the lane state ${key} is damaged: ${String(error)}`, {
+      ...damaged(key),
       cause: error,
     });
   }
@@ -79,4 +84,11 @@ function readCount(text: string): number {
   const value = Number(text);
   if (!/^\d{1,15}$/.test(text)) throw new RangeError(`not a count: ${JSON.stringify(text)}`);
   return value;
+}
+
+/** Nothing can be kept of a lane that can't be read; the way on begins by removing it. */
+function damaged(key: string): { readonly hint: string } {
+  return {
+    hint: `Save what is there (HGETALL ${key}), DEL ${key}, then \`walrelay epoch accept\` says what may be double.`,
+  };
 }

@@ -32,7 +32,7 @@ export class Lane {
 
   /** Null when there is no lane state under the key. */
   async read(): Promise<LaneState | null> {
-    const reply = await this.#redis.command('reading the lane state', 'HGETALL', this.#key);
+    const reply = await this.#redis.command(`reading the lane state ${this.#key}`, 'HGETALL', this.#key);
     return laneFromFields(this.#key, pairsToRecord(reply));
   }
 

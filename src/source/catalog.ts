@@ -16,7 +16,6 @@ export interface ServerFacts {
   readonly database: string;
   readonly user: string;
   readonly canReplicate: boolean;
-  readonly canRead: boolean;
   readonly walLevel: string;
   readonly clientEncoding: string;
   readonly serverEncoding: string;
@@ -26,8 +25,6 @@ export interface ServerFacts {
   /** 0: the server never drops a silent receiver. */
   readonly walSenderTimeoutMs: number;
   readonly synchronousStandbyNames: string;
-  readonly maxReplicationSlots: number;
-  readonly usedReplicationSlots: number;
   /** 0 where the server has no such setting or it is off. */
   readonly idleSlotTimeoutS: number;
 }
@@ -105,8 +102,9 @@ SELECT json_build_object(
     'version', current_setting('server_version'),
     'database', current_database(),
     'user', current_user,
-    'canReplicate', (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),
-    'canRead', pg_has_role(current_user, 'pg_read_all_data', 'MEMBER'),
+    'canReplicate', (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user)
+      -- Amazon RDS grants the right by membership.
+      OR EXISTS (SELECT 1 FROM pg_roles r WHERE r.rolname = 'rds_replication' AND pg_has_role(r.oid, 'MEMBER')),
     'walLevel', current_setting('wal_level'),
     'clientEncoding', current_setting('client_encoding'),
     'serverEncoding', getdatabaseencoding(),
@@ -114,8 +112,6 @@ SELECT json_build_object(
     'walEnd', wal.lsn::text,
     'walSenderTimeoutMs', (SELECT setting::int FROM pg_settings WHERE name = 'wal_sender_timeout'),
     'synchronousStandbyNames', current_setting('synchronous_standby_names'),
-    'maxReplicationSlots', current_setting('max_replication_slots')::int,
-    'usedReplicationSlots', (SELECT count(*)::int FROM pg_replication_slots),
     'idleSlotTimeoutS', coalesce((SELECT setting::bigint FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), 0)
   ) FROM wal),
   'table', (SELECT json_build_object(

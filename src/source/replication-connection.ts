@@ -24,6 +24,7 @@ export class ReplicationConnection {
   readonly #connection: WireConnection;
   readonly #startWith: (sql: string) => void;
   readonly #ended: Promise<WalrelayError>;
+  readonly #answerTimeoutMs: number;
   #isDestroyed = false;
 
   private constructor(
@@ -31,16 +32,21 @@ export class ReplicationConnection {
     client: Client,
     startWith: (sql: string) => void,
     ended: Promise<WalrelayError>,
+    answerTimeoutMs: number,
   ) {
     this.#service = service;
     this.#client = client;
     this.#connection = wireOf(client);
     this.#startWith = startWith;
     this.#ended = ended;
+    this.#answerTimeoutMs = answerTimeoutMs;
   }
 
-  /** Connects and authenticates. Throws PG_UNREACHABLE, PG_AUTH, … */
-  static async open(config: ClientConfig): Promise<ReplicationConnection> {
+  /**
+   * Connects and authenticates. Throws PG_UNREACHABLE, PG_AUTH, … A statement unanswered for `answerTimeoutMs`
+   * throws PG_SILENT; 0, the default, waits for ever, as the creation of a slot may have to.
+   */
+  static async open(config: ClientConfig, answerTimeoutMs = 0): Promise<ReplicationConnection> {
     const service = new LogicalReplicationService(config, {
       acknowledge: { auto: false, timeoutSeconds: 0 },
       flowControl: { enabled: false },
@@ -72,7 +78,7 @@ export class ReplicationConnection {
     const client = await opened.promise;
     // A socket that ends without a protocol message reports itself only here.
     wireOf(client).stream.once('close', () => end(new Error('the connection was closed')));
-    return new ReplicationConnection(service, client, start.resolve, ended.promise);
+    return new ReplicationConnection(service, client, start.resolve, ended.promise, answerTimeoutMs);
   }
 
   /** Resolves with the reason when the connection is over, for whatever reason. Never rejects. */
@@ -83,7 +89,7 @@ export class ReplicationConnection {
   /** Runs one statement over the simple protocol, before `start`. Values come as text. */
   async query(sql: string): Promise<Record<string, unknown>[]> {
     try {
-      const result = await this.#client.query(sql);
+      const result = await this.#answered(this.#client.query(sql));
       return result.rows;
     } catch (error) {
       throw postgresError(error, 'querying');
@@ -105,7 +111,7 @@ export class ReplicationConnection {
       throw error;
     });
     this.#startWith(sql);
-    await Promise.race([started, refused]);
+    await this.#answered(Promise.race([started, refused]));
   }
 
   sendStatus(update: StatusUpdate): void {
@@ -134,14 +140,33 @@ export class ReplicationConnection {
 
   /** Says goodbye (Terminate), so that the server needs no time to notice, then destroys. */
   async close(timeoutMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#connection.stream.once('close', () => resolve()));
     const stream = this.#connection.stream;
-    stream.resume();
-    this.#connection.end();
-    const timer = setTimeout(() => this.destroy(), timeoutMs);
-    await closed;
-    clearTimeout(timer);
+    // A server that terminated us may be gone already: then 'close' has been and never comes again.
+    if (!stream.closed) {
+      const closed = new Promise<void>((resolve) => stream.once('close', () => resolve()));
+      stream.resume();
+      this.#connection.end();
+      const timer = setTimeout(() => this.destroy(), timeoutMs);
+      await closed;
+      clearTimeout(timer);
+    }
     this.destroy();
+  }
+
+  /** A link that swallows everything reports nothing by itself: whoever waits for an answer needs a limit. */
+  async #answered<T>(answer: Promise<T>): Promise<T> {
+    const timeoutMs = this.#answerTimeoutMs;
+    if (timeoutMs === 0) return answer;
+    const late = createDeferred<never>();
+    const timer = setTimeout(
+      () => late.reject(new WalrelayError('PG_SILENT', `Postgres has not answered for ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    try {
+      return await Promise.race([answer, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**

@@ -64,6 +64,7 @@ describe('what applies', () => {
       memoryBudgetBytes: 64 * 1024 ** 2,
       redisTimeoutMs: 10_000,
       redisPersistence: 'warn',
+      startTimeoutMs: 60_000,
       drainTimeoutMs: 5000,
       backoffMinMs: 100,
       backoffMaxMs: 10_000,

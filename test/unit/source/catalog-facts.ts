@@ -40,7 +40,6 @@ const SERVER: ServerFacts = {
   database: 'shop',
   user: 'relay',
   canReplicate: true,
-  canRead: false,
   walLevel: 'logical',
   clientEncoding: 'UTF8',
   serverEncoding: 'UTF8',
@@ -48,8 +47,6 @@ const SERVER: ServerFacts = {
   walEndLsn: parseLsn('0/5000'),
   walSenderTimeoutMs: 60_000,
   synchronousStandbyNames: '',
-  maxReplicationSlots: 10,
-  usedReplicationSlots: 1,
   idleSlotTimeoutS: 0,
 };
 
