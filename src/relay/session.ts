@@ -207,6 +207,10 @@ export class Session {
       progressed: () => this.#options.progressed(),
     });
     this.#streaming = streaming;
+    if (catalog.server.serverEncoding === 'SQL_ASCII') {
+      // Such a database holds anything. As UTF8 the server would verify each value and refuse what is none.
+      await postgres.query("SET client_encoding TO 'SQL_ASCII'");
+    }
     await streaming.start();
     this.#enter('streaming');
     this.#options.streaming();
