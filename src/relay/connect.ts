@@ -1,6 +1,7 @@
 import type { ClientConfig } from 'pg';
 import type { Settings } from '../config/settings.ts';
-import { type Catalog, type CatalogNames, catalogSql, parseCatalog } from '../source/catalog.ts';
+import { type Lsn, parseLsn } from '../core/lsn.ts';
+import { type Catalog, type CatalogNames, catalogSql, parseCatalog, WAL_END_SQL } from '../source/catalog.ts';
 import type { ReplicationConnection } from '../source/replication-connection.ts';
 
 /** How every connection to Postgres is made. `holder` is what pg_stat_activity shows. */
@@ -18,6 +19,12 @@ export async function readCatalog(postgres: ReplicationConnection, names: Catalo
   const [version] = await postgres.query("SELECT current_setting('server_version_num') AS number");
   const [row] = await postgres.query(catalogSql(names, Number(version?.['number'])));
   return parseCatalog(String(row?.['catalog']));
+}
+
+/** The end of the WAL that is flushed (primary) or replayed (standby), now. */
+export async function readWalEnd(postgres: ReplicationConnection): Promise<Lsn> {
+  const [row] = await postgres.query(`SELECT ${WAL_END_SQL} AS lsn`);
+  return parseLsn(String(row?.['lsn']));
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;

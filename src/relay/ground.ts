@@ -6,7 +6,7 @@ import { findRedisProblems, readRedisFacts } from '../sink/redis-preflight.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
 import { readForkLsn, readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
-import { clientConfig, readCatalog } from './connect.ts';
+import { clientConfig, readCatalog, readWalEnd } from './connect.ts';
 import { checkHistory } from './history-guard.ts';
 import { type OutboxShape, outboxShape } from './outbox-shape.ts';
 
@@ -66,10 +66,15 @@ export async function guardHistory(
   settings: Settings,
   facts: { readonly lane: LaneState; readonly catalog: Catalog; readonly identity: SystemIdentity },
 ): Promise<void> {
-  const { lane, identity } = facts;
+  const { lane, catalog, identity } = facts;
+  // Another relay may have moved on since the catalog was read: its floor only grows, and so must be read after the
+  // slot's position; but the end of the WAL must be read after the watermark.
+  const walEndLsn = await readWalEnd(postgres);
   const isSameCluster = lane.systemId === identity.systemId;
   checkHistory({
-    ...facts,
+    lane,
+    identity,
+    catalog: { ...catalog, server: { ...catalog.server, walEndLsn } },
     slot: settings.slot,
     metaKey: settings.metaKey,
     forkLsn: isSameCluster

@@ -78,6 +78,9 @@ export interface CatalogNames {
   readonly slot: string;
 }
 
+export const WAL_END_SQL =
+  'CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END';
+
 /**
  * One statement, so that all facts are of one moment. Columns that not every version has are reached through
  * to_jsonb, which leaves them null.
@@ -94,7 +97,7 @@ WITH t AS (
   SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = ${quoteLiteral(names.table.schema)} AND c.relname = ${quoteLiteral(names.table.name)}
 ), wal AS (
-  SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn
+  SELECT ${WAL_END_SQL} AS lsn
 )
 SELECT json_build_object(
   'server', (SELECT json_build_object(

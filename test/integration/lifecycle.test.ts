@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startRedis } from '../../dev/servers/redis.ts';
+import { runCli } from '../support/cli.ts';
 import { expectExact, Oracle } from '../support/exactness.ts';
 import { createOutbox } from '../support/servers.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -199,4 +200,22 @@ test('a transaction of 100,000 rows survives the daemon being killed in its midd
   await outbox.start().streaming();
   await outbox.waitUntilConfirmed(60_000);
   expect(await expectExact(outbox, oracle)).toBe(100_000);
+});
+
+test('standbys that come and go beside a relay under load never mistake its progress for a lost history', async () => {
+  await using outbox = await createOutbox();
+  const oracle = await Oracle.create(outbox);
+  await outbox.start().streaming();
+  const load = (async () => {
+    for (let count = 0; count < 400; count += 1) await outbox.query(LOAD, [20, 10]);
+  })();
+  for (let round = 0; round < 6; round += 1) {
+    const standby = outbox.start();
+    await standby.waitForLog('standing by: another relay holds the slot');
+    expect(await standby.stop()).toMatchObject({ exitCode: 0 });
+    expect(await runCli(['epoch', 'show'], outbox.env)).toMatchObject({ exitCode: 0 });
+  }
+  await load;
+  await outbox.waitUntilConfirmed();
+  expect(await expectExact(outbox, oracle)).toBe(8000);
 });
