@@ -83,11 +83,11 @@ export const ERROR_CODES = {
   SLOT_MISSING: operator(EXIT.database, 'Run `walrelay init`.'),
   SLOT_UNSUITABLE: operator(
     EXIT.database,
-    'Use another slot name, or drop the slot and run `walrelay init`.',
+    'Use another WALRELAY_SLOT, or drop the slot; then run `walrelay init`.',
   ),
   SLOT_LOST: operator(
     EXIT.history,
-    'The WAL that the slot needs is gone. Drop the slot, run `walrelay init`, and re-publish what is missing.',
+    'The WAL that the slot needs is gone. Drop the slot; `walrelay epoch accept` says what may be missing and makes a new one.',
   ),
   PG_PROTOCOL: operator(EXIT.database, 'Report the server version and this message.'),
   PG_REFUSED: operator(EXIT.database, 'See the server log for the statement that failed.'),

@@ -36,7 +36,7 @@ export function maxLsn(a: Lsn, b: Lsn): Lsn {
   return a > b ? a : b;
 }
 
-/** Sixteen upper-case hex digits: text order is then numeric order, also in Lua, whose numbers are doubles. */
+/** Sixteen upper-case hex digits: a fixed width, which the scripts in Redis take apart and compare as numbers. */
 export function lsnToHex(lsn: Lsn): string {
   return lsn.toString(16).toUpperCase().padStart(16, '0');
 }

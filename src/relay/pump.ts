@@ -145,7 +145,9 @@ export class Pump implements TransactionHandler {
 
   #send(): void {
     while (this.#inFlightCount < this.#options.inFlightBatchesMax && this.#failure === null) {
-      if (this.#queue.length === 0 && this.#open !== null) this.#close(this.#open);
+      // A batch that is not full goes out only when nothing is in flight: while Redis works, the next one grows.
+      if (this.#queue.length === 0 && this.#open !== null && this.#inFlightCount === 0)
+        this.#close(this.#open);
       const batch = this.#queue.shift();
       if (batch === undefined) return;
       this.#inFlightCount += 1;

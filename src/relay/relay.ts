@@ -32,7 +32,14 @@ export class Relay {
       : performance.now() - (this.#session?.lastSignMs ?? performance.now());
     // Every wait has a limit of its own; whoever outlasts them all twice is stuck, whatever it believes.
     const patienceMs =
-      2 * Math.max(settings.serverSilenceMs, settings.redisTimeoutMs, settings.drainTimeoutMs);
+      2 *
+      Math.max(
+        settings.serverSilenceMs,
+        settings.redisTimeoutMs,
+        settings.drainTimeoutMs,
+        settings.statusIntervalMs,
+        settings.standbyPollMs,
+      );
     return {
       phase,
       isStreaming: phase === 'streaming',
