@@ -10,7 +10,8 @@ import { Batch, TransactionStamp } from '../sink/batch.ts';
 /**
  * Moves events from the decoder into batches and batches into Redis: decides when a batch is closed, when it is
  * sent, and when reading must pause. Adaptive, and without a timer: when the bytes that had arrived are used up,
- * what is there goes out; while enough batches are in flight, the next one keeps filling.
+ * what is there goes out, unless something is in flight: then it keeps filling, and goes out with the next answer or
+ * when it is full. One event alone costs one round trip; under load batches grow by themselves.
  *
  * Owns: the open batch, the queue of closed ones, the chain of positions (I2), the bytes held (I6).
  * Must not know: sockets, SQL, what happens after a failure.
