@@ -23,7 +23,7 @@ test('a slot of another database is refused by name', async () => {
   const refusal = await refusedRun(outbox, env);
   expect(refusal).toMatchObject({ code: 'SLOT_UNSUITABLE', exitCode: 65 });
   expect(refusal.message).toContain(`belongs to the database ${other.name}, not to ${outbox.name}`);
-  expect(refusal.hint).toContain('another slot name');
+  expect(refusal.hint).toContain('another WALRELAY_SLOT');
   const init = await refusedCommand(['init'], { ...outbox.env, ...env });
   expect(init).toMatchObject({ code: 'SLOT_UNSUITABLE', exitCode: 65 });
 });
