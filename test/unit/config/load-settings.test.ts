@@ -299,8 +299,8 @@ describe('what is refused', () => {
 test('the settings as logged hold no password', () => {
   const logged = settingsForLog(load({ env: REQUIRED }));
   expect(logged).toMatchObject({
-    databaseUrl: 'postgres://app:***@db.internal:5432/orders',
-    redisUrl: 'redis://:***@redis.internal:6379/0',
+    database: 'postgres://app:***@db.internal:5432/orders',
+    redis: 'redis://:***@redis.internal:6379/0',
     table: 'public.outbox',
   });
   expect(JSON.stringify(logged)).not.toMatch(/secret|hunter2/);
