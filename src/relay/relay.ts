@@ -92,7 +92,13 @@ export class Relay {
         metrics.recordSessionError(error.code);
         metrics.forgetSession();
         if (error.disposition !== 'retry') throw error;
-        if (this.#isStopRequested) break;
+        if (this.#isStopRequested) {
+          logger.warn(
+            { err: error },
+            'stopped without a drain: what was not confirmed is read again at the next start',
+          );
+          break;
+        }
         this.#failureCount += 1;
         const waitedMs = performance.now() - startedAtMs;
         if (!this.#hasStreamed && settings.startTimeoutMs > 0 && waitedMs > settings.startTimeoutMs)

@@ -10,9 +10,6 @@
 /** Names of the lane state's fields (one hash). `v` is the version of this format. */
 export const LANE_VERSION = '1';
 
-/** The order of a packed event's values. `stream` is the number of its key; negative when a value is NULL. */
-export const VALUES_PER_EVENT = 9;
-
 /** What the entry's fields are called, in the order they stand in an entry. */
 export const ENTRY_FIELDS = [
   'id',
@@ -24,6 +21,13 @@ export const ENTRY_FIELDS = [
   'seq',
   'committed_at',
 ] as const;
+
+/** A packed event: the number of its stream's key, negative when a value is NULL, then the fields' values. */
+export const VALUES_PER_EVENT = 1 + ENTRY_FIELDS.length;
+
+/** Lua for the fields' names, and for names and values in turn: constants in the script, not sent with each event. */
+const NAMES_LUA = ENTRY_FIELDS.map((name) => `'${name}'`).join(', ');
+const PAIRS_LUA = ENTRY_FIELDS.map((name, index) => `'${name}', v[i + ${index + 1}]`).join(', ');
 
 const CHECK_HOLDER = `
 local lane = redis.call('HMGET', KEYS[1], 'epoch', 'fence', 'watermark')
@@ -70,12 +74,11 @@ for e = 0, count - 1 do
   else
     local reply
     if key > 0 then
-      reply = pcall('XADD', KEYS[key], '*', 'id', v[i + 1], 'type', v[i + 2], 'aggregate_type', v[i + 3],
-        'aggregate_id', v[i + 4], 'payload', v[i + 5], 'lsn', v[i + 6], 'seq', v[i + 7], 'committed_at', v[i + 8])
+      reply = pcall('XADD', KEYS[key], '*', ${PAIRS_LUA})
     else
-      local names = {'id', 'type', 'aggregate_type', 'aggregate_id', 'payload', 'lsn', 'seq', 'committed_at'}
+      local names = {${NAMES_LUA}}
       local fields = {}
-      for f = 1, 8 do
+      for f = 1, ${ENTRY_FIELDS.length} do
         local value = v[i + f]
         if type(value) == 'string' then
           fields[#fields + 1] = names[f]

@@ -1,5 +1,6 @@
 import { formatLsn, type Lsn } from '../core/lsn.ts';
 import { type Position, positionToHex } from '../core/position.ts';
+import { VALUES_PER_EVENT } from './append-script.ts';
 import { CommitTimeFormatter } from './commit-time.ts';
 
 /** What the batch builder needs to know of a stream; it marks its place in the current batch there. */
@@ -107,7 +108,7 @@ export class Batch {
   seal(): { previous: string; last: string; count: number; packed: Buffer } {
     const bytes = this.#bytes;
     bytes[0] = 0xdd; // array 32
-    bytes.writeUInt32BE(this.#eventCount * 9, 1);
+    bytes.writeUInt32BE(this.#eventCount * VALUES_PER_EVENT, 1);
     return {
       previous: positionToHex(this.previousPosition),
       last: positionToHex(this.lastPosition),

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { type Lsn, lsnToHex } from '../core/lsn.ts';
-import { type Position, positionFromHex } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import {
   ANNOTATE_SCRIPT,
@@ -40,7 +39,7 @@ export class Lane {
   async write(lane: LaneState, replaces: number | null): Promise<boolean> {
     const fields = Object.entries(laneToFields(lane)).flat();
     const expected = replaces === null ? '' : String(replaces);
-    return (await this.#run('writing the lane state', WRITE_LANE_SCRIPT, [], expected, ...fields)) === 1;
+    return (await this.#run('writing the lane state', WRITE_LANE_SCRIPT, expected, ...fields)) === 1;
   }
 
   /** Loads the scripts, so that the first batch pays no extra round trip. */
@@ -54,7 +53,7 @@ export class Lane {
 
   /** Raises the fence (I3) and returns the state as it is under it: from here on no other session can write. */
   async raiseFence(epoch: number, holder: string): Promise<LaneState> {
-    const reply = await this.#run('raising the fence', FENCE_SCRIPT, [], String(epoch), holder);
+    const reply = await this.#run('raising the fence', FENCE_SCRIPT, String(epoch), holder);
     const lane = laneFromFields(this.#key, pairsToRecord(reply));
     if (lane === null) throw new WalrelayError('LANE_MISSING', `the lane state ${this.#key} is gone`);
     this.#epoch = String(lane.epoch);
@@ -109,26 +108,19 @@ export class Lane {
     await this.#run(
       'noting a new timeline',
       ANNOTATE_SCRIPT,
-      [],
       this.#epoch,
       this.#fence,
       ...Object.entries(facts).flat(),
     );
   }
 
-  async #run(doing: string, script: string, keys: string[], ...args: string[]): Promise<unknown> {
-    return this.#redis.command(doing, 'EVAL', script, keys.length + 1, this.#key, ...keys, ...args);
+  async #run(doing: string, script: string, ...args: string[]): Promise<unknown> {
+    return this.#redis.command(doing, 'EVAL', script, 1, this.#key, ...args);
   }
 }
 
 const APPEND_SHA = createHash('sha1').update(APPEND_SCRIPT).digest('hex');
 const FLOOR_SHA = createHash('sha1').update(FLOOR_SCRIPT).digest('hex');
-
-/** What the watermark in a GAP reply says, for the log. */
-export function watermarkOfGap(message: string): Position | null {
-  const hex = /the watermark is ([0-9A-F]{28})/.exec(message)?.[1];
-  return hex === undefined ? null : positionFromHex(hex);
-}
 
 function readAppendReply(reply: unknown): [appended: number, skipped: number, refusal: string | null] {
   if (Array.isArray(reply)) {
