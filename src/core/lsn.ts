@@ -1,3 +1,5 @@
+import { readUint64 } from './int64.ts';
+
 /**
  * A position in the write-ahead log: an unsigned 64-bit byte offset, as Postgres counts it.
  * Every position the walsender names is already "last byte + 1"; nothing in Walrelay ever adds one.
@@ -29,7 +31,7 @@ export function formatLsn(lsn: Lsn): string {
 }
 
 export function readLsn(bytes: Buffer, offset: number): Lsn {
-  return bytes.readBigUInt64BE(offset) as Lsn;
+  return readUint64(bytes, offset) as Lsn;
 }
 
 export function maxLsn(a: Lsn, b: Lsn): Lsn {

@@ -1,3 +1,4 @@
+import { readInt64, readUint32 } from '../core/int64.ts';
 import { formatLsn, type Lsn, readLsn, ZERO_LSN } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { compileColumns, type OutboxColumns, type Relation, type RelationColumn } from './outbox-columns.ts';
@@ -78,7 +79,7 @@ export class PgoutputDecoder {
     }
     this.#commitLsn = commitLsn;
     this.#isInTransaction = true;
-    this.#handler.begin(commitLsn, bytes.readBigInt64BE(start + 9));
+    this.#handler.begin(commitLsn, readInt64(bytes, start + 9));
   }
 
   #commit(bytes: Buffer, start: number, end: number): void {
@@ -256,16 +257,6 @@ class FrameReader {
     if (this.#offset !== this.#end)
       throw protocolError(`a message with ${this.#end - this.#offset} bytes left over`);
   }
-}
-
-function readUint32(bytes: Buffer, offset: number): number {
-  return (
-    (((bytes[offset] as number) << 24) |
-      ((bytes[offset + 1] as number) << 16) |
-      ((bytes[offset + 2] as number) << 8) |
-      (bytes[offset + 3] as number)) >>>
-    0
-  );
 }
 
 function nameOf(bytes: Buffer, offset: number): string {

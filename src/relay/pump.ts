@@ -5,7 +5,8 @@ import type { ConfirmTracker } from '../confirm/confirm-tracker.ts';
 import { ROLE } from '../decode/outbox-columns.ts';
 import type { TransactionHandler } from '../decode/pgoutput-decoder.ts';
 import type { StreamRouter } from '../route/stream-router.ts';
-import { Batch, TransactionStamp } from '../sink/batch.ts';
+import { Batch } from '../sink/batch.ts';
+import { TransactionStamp } from '../sink/transaction-stamp.ts';
 
 /**
  * Moves events from the decoder into batches and batches into Redis: decides when a batch is closed, when it is

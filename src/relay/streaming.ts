@@ -329,7 +329,7 @@ export interface StreamingOptions {
 }
 
 const XLOG_DATA = 0x77; // 'w'
-const XLOG_DATA_HEADER_BYTES = 25;
+export const XLOG_DATA_HEADER_BYTES = 25;
 const KEEPALIVE = 0x6b; // 'k'
 const KEEPALIVE_BYTES = 18;
 const GAUGES_INTERVAL_MS = 1000;

@@ -1,7 +1,7 @@
-import { formatLsn, type Lsn } from '../core/lsn.ts';
+import type { Lsn } from '../core/lsn.ts';
 import { type Position, positionToHex } from '../core/position.ts';
 import { VALUES_PER_EVENT } from './append-script.ts';
-import { CommitTimeFormatter } from './commit-time.ts';
+import type { TransactionStamp } from './transaction-stamp.ts';
 
 /** What the batch builder needs to know of a stream; it marks its place in the current batch there. */
 export interface BatchStream {
@@ -21,7 +21,7 @@ export class Batch {
   readonly previousPosition: Position;
   readonly #keys: string[] = [];
   #bytes: Buffer;
-  #length = HEADER_BYTES;
+  #length = PACKED_START + ARRAY_HEADER_BYTES;
   #eventCount = 0;
   #lastCommitLsn: Lsn;
   #lastOrdinal: number;
@@ -33,14 +33,16 @@ export class Batch {
     this.#bytes = bytes;
     this.#lastCommitLsn = previousPosition.commitLsn;
     this.#lastOrdinal = previousPosition.ordinal;
+    if (bytes.length < EMPTY_BYTES) this.#grow(EMPTY_BYTES);
   }
 
   get eventCount(): number {
     return this.#eventCount;
   }
 
+  /** The size of the packed events. */
   get byteCount(): number {
-    return this.#length;
+    return this.#length - PACKED_START;
   }
 
   /** The size of the memory behind this batch. */
@@ -98,7 +100,7 @@ export class Batch {
       const length = lengths[role] as number;
       at = length < 0 ? this.#putNil(at) : this.#putBytes(at, bytes, starts[role] as number, length);
     }
-    at = this.#putBytes(at, transaction.lsnText, 0, transaction.lsnText.length);
+    at = this.#putBytes(at, transaction.lsnText, 0, transaction.lsnLength);
     at = this.#putDecimal(at, ordinal);
     at = this.#putBytes(at, transaction.committedAtText, 0, transaction.committedAtText.length);
     this.#length = at;
@@ -107,14 +109,28 @@ export class Batch {
   /** The arguments of the append script after epoch and fence. */
   seal(): { previous: string; last: string; count: number; packed: Buffer } {
     const bytes = this.#bytes;
-    bytes[0] = 0xdd; // array 32
-    bytes.writeUInt32BE(this.#eventCount * VALUES_PER_EVENT, 1);
+    bytes[PACKED_START] = 0xdd; // array 32
+    bytes.writeUInt32BE(this.#eventCount * VALUES_PER_EVENT, PACKED_START + 1);
     return {
       previous: positionToHex(this.previousPosition),
       last: positionToHex(this.lastPosition),
       count: this.#eventCount,
-      packed: bytes.subarray(0, this.#length),
+      packed: bytes.subarray(PACKED_START, this.#length),
     };
+  }
+
+  /**
+   * A whole command: `head`, then the packed events as its last argument. In one piece and without copying them,
+   * unless the head is longer than the room in front of them: a batch for very many streams.
+   */
+  frame(head: string): Buffer {
+    const bytes = this.#bytes;
+    const end = bytes.write('\r\n', this.#length, 'latin1') + this.#length;
+    const headBytes = Buffer.byteLength(head);
+    if (headBytes > PACKED_START)
+      return Buffer.concat([Buffer.from(head), bytes.subarray(PACKED_START, end)]);
+    bytes.write(head, PACKED_START - headBytes, 'utf8');
+    return bytes.subarray(PACKED_START - headBytes, end);
   }
 
   #putInt16(at: number, value: number): number {
@@ -175,25 +191,11 @@ export class Batch {
   }
 }
 
-/** What all events of one transaction share, rendered once. */
-export class TransactionStamp {
-  commitLsn: Lsn = 0n as Lsn;
-  committedAtUs = 0n;
-  lsnText: Buffer = Buffer.alloc(0);
-  committedAtText: Buffer = Buffer.alloc(0);
-  readonly #formatter = new CommitTimeFormatter();
-
-  /** `committedAtUs`: microseconds since 2000-01-01 UTC, as Begin carries it. */
-  set(commitLsn: Lsn, committedAtUs: bigint): void {
-    this.commitLsn = commitLsn;
-    this.committedAtUs = committedAtUs;
-    this.lsnText = Buffer.from(formatLsn(commitLsn), 'latin1');
-    this.committedAtText = this.#formatter.format(committedAtUs);
-  }
-}
-
-const HEADER_BYTES = 5;
+/** Room in front of the packed events, for the beginning of the command that carries them. */
+const PACKED_START = 1024;
+const ARRAY_HEADER_BYTES = 5;
+const EMPTY_BYTES = PACKED_START + ARRAY_HEADER_BYTES + 2;
 const ROLE_COUNT = 5;
 const INLINE_COPY_BYTES = 48;
-/** Number of the key, five headers of at most 5 bytes, LSN text, ordinal, commit time. */
-const FIXED_BYTES_PER_EVENT = 3 + 5 * 5 + 18 + 17 + 36;
+/** Number of the key, five headers of at most 5 bytes, LSN text, ordinal, commit time; the command's CR LF. */
+const FIXED_BYTES_PER_EVENT = 3 + 5 * 5 + 18 + 17 + 36 + 2;

@@ -10,6 +10,7 @@ import {
 } from './append-script.ts';
 import type { Batch } from './batch.ts';
 import { describePackedEvent } from './packed-event.ts';
+import { encodeCommandHead } from './command-head.ts';
 import { type LaneState, laneFromFields, laneToFields } from './lane-state.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { classifyReply, isAboutOneEvent, replyError } from './redis-reply.ts';
@@ -67,20 +68,22 @@ export class Lane {
    */
   async append(batch: Batch): Promise<{ readonly skipped: number }> {
     const { previous, last, count, packed } = batch.seal();
-    const reply = await this.#redis.command(
-      'a batch',
-      'EVALSHA',
-      APPEND_SHA,
-      batch.keys.length + 1,
-      this.#key,
-      ...batch.keys,
-      this.#epoch,
-      this.#fence,
-      previous,
-      last,
-      count,
-      packed,
+    const head = encodeCommandHead(
+      [
+        'EVALSHA',
+        APPEND_SHA,
+        String(batch.keys.length + 1),
+        this.#key,
+        ...batch.keys,
+        this.#epoch,
+        this.#fence,
+        previous,
+        last,
+        String(count),
+      ],
+      packed.length,
     );
+    const reply = await this.#redis.commandFrame('a batch', 'EVALSHA', batch.frame(head));
     const [appended, skipped, refusal] = readAppendReply(reply);
     if (refusal !== null) throw refusedEvent(refusal, batch, packed, appended + skipped);
     if (appended + skipped !== count) {

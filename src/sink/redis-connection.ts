@@ -1,4 +1,4 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import { Command, Redis, type RedisOptions } from 'ioredis';
 import { createDeferred, type Deferred } from '../core/deferred.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { classifyReply, replyError } from './redis-reply.ts';
@@ -60,10 +60,22 @@ export class RedisConnection {
 
   /** Sends one command; `doing` names it in errors. Rejects with the reply's meaning, or when the session is over. */
   async command(doing: string, name: string, ...args: (string | number | Buffer)[]): Promise<unknown> {
+    return this.#send(doing, () => this.#redis.call(name, ...args));
+  }
+
+  /** Sends a command that is RESP already. `frame` must not change before the answer. */
+  async commandFrame(doing: string, name: string, frame: Buffer): Promise<unknown> {
+    return this.#send(
+      doing,
+      () => this.#redis.sendCommand(new FramedCommand(name, frame)) as Promise<unknown>,
+    );
+  }
+
+  async #send(doing: string, send: () => Promise<unknown>): Promise<unknown> {
     if (this.#endReason !== null) throw this.#endReason;
     const command: PendingCommand = { sentAtMs: performance.now(), settled: createDeferred<unknown>() };
     this.#pending.push(command);
-    this.#redis.call(name, ...args).then(
+    send().then(
       (reply) => command.settled.resolve(reply),
       (error: unknown) => command.settled.reject(commandError(error, doing)),
     );
@@ -98,6 +110,20 @@ export class RedisConnection {
     // With resend off ioredis may leave the commands of a dropped socket unsettled for ever.
     for (const command of this.#pending) command.settled.reject(error);
     this.#ended.resolve(error);
+  }
+}
+
+/** A command that brings its own bytes: ioredis would copy a batch twice to write it. */
+class FramedCommand extends Command {
+  readonly #frame: Buffer;
+
+  constructor(name: string, frame: Buffer) {
+    super(name, [], { replyEncoding: 'utf8' });
+    this.#frame = frame;
+  }
+
+  override toWritable(): Buffer {
+    return this.#frame;
   }
 }
 

@@ -18,6 +18,7 @@ export class CopyDataReader {
   #needed = 0;
   /** Something was refused in the middle of a read: where the next frame begins is not known any more. */
   #isBroken = false;
+  #frameCount = 0;
 
   /** `copyDataBytesMax` bounds what one frame may make us hold. */
   constructor(handler: FrameHandler, copyDataBytesMax: number) {
@@ -30,12 +31,17 @@ export class CopyDataReader {
     return this.#needed;
   }
 
-  /** Throws what the handler throws, EVENT_TOO_LARGE or PG_PROTOCOL; after that it ignores everything. */
-  push(chunk: Buffer): void {
-    if (this.#isBroken) return;
+  /**
+   * Returns how many frames became whole. Throws what the handler throws, EVENT_TOO_LARGE or PG_PROTOCOL; after
+   * that it ignores everything.
+   */
+  push(chunk: Buffer): number {
+    if (this.#isBroken) return 0;
     this.#isBroken = true;
+    const before = this.#frameCount;
     this.#read(chunk);
     this.#isBroken = false;
+    return this.#frameCount - before;
   }
 
   #read(chunk: Buffer): void {
@@ -112,6 +118,7 @@ export class CopyDataReader {
   }
 
   #deliver(bytes: Buffer, start: number, end: number): void {
+    this.#frameCount += 1;
     if (bytes[start] === COPY_DATA) this.#handler.copyData(bytes, start + HEADER_BYTES, end);
     else this.#handler.other(bytes.subarray(start, end));
   }

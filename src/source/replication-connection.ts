@@ -1,11 +1,13 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Client, ClientConfig } from 'pg';
 import { LogicalReplicationService } from 'pg-logical-replication';
 import { createDeferred } from '../core/deferred.ts';
 import { formatLsn, ZERO_LSN } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { CopyDataReader, type FrameHandler } from './copy-data-reader.ts';
+import { FixedBufferSocket } from './fixed-buffer-socket.ts';
 import { postgresError } from './postgres-error.ts';
+import { ReadPacer } from './read-pacer.ts';
 import { quoteIdentifier } from './sql.ts';
 import { encodeStatusUpdate, type StatusUpdate } from './status-update.ts';
 
@@ -21,7 +23,9 @@ import { encodeStatusUpdate, type StatusUpdate } from './status-update.ts';
 export class ReplicationConnection {
   readonly #service: LogicalReplicationService;
   readonly #client: Client;
+  readonly #fixed: FixedBufferSocket | null;
   readonly #connection: WireConnection;
+  readonly #pacer: ReadPacer;
   readonly #startWith: (sql: string) => void;
   readonly #ended: Promise<WalrelayError>;
   readonly #answerTimeoutMs: number;
@@ -30,13 +34,16 @@ export class ReplicationConnection {
   private constructor(
     service: LogicalReplicationService,
     client: Client,
+    fixed: FixedBufferSocket | null,
     startWith: (sql: string) => void,
     ended: Promise<WalrelayError>,
     answerTimeoutMs: number,
   ) {
     this.#service = service;
     this.#client = client;
+    this.#fixed = fixed;
     this.#connection = wireOf(client);
+    this.#pacer = new ReadPacer(this.#connection.stream);
     this.#startWith = startWith;
     this.#ended = ended;
     this.#answerTimeoutMs = answerTimeoutMs;
@@ -47,10 +54,20 @@ export class ReplicationConnection {
    * throws PG_SILENT; 0, the default, waits for ever, as the creation of a slot may have to.
    */
   static async open(config: ClientConfig, answerTimeoutMs = 0): Promise<ReplicationConnection> {
-    const service = new LogicalReplicationService(config, {
-      acknowledge: { auto: false, timeoutSeconds: 0 },
-      flowControl: { enabled: false },
-    });
+    let fixed: FixedBufferSocket | null = null;
+    const stream = ({ ssl }: { readonly ssl?: unknown }): Socket => {
+      // TLS reads the socket by itself, and decrypts into buffers of its own.
+      if (ssl !== undefined && ssl !== false) return new Socket();
+      fixed = new FixedBufferSocket();
+      return fixed.socket;
+    };
+    const service = new LogicalReplicationService(
+      { ...config, stream: stream as () => Socket },
+      {
+        acknowledge: { auto: false, timeoutSeconds: 0 },
+        flowControl: { enabled: false },
+      },
+    );
     const opened = createDeferred<Client>();
     const start = createDeferred<string>();
     let isOpen = false;
@@ -78,7 +95,7 @@ export class ReplicationConnection {
     const client = await opened.promise;
     // A socket that ends without a protocol message reports itself only here.
     wireOf(client).stream.once('close', () => end(new Error('the connection was closed')));
-    return new ReplicationConnection(service, client, start.resolve, ended.promise, answerTimeoutMs);
+    return new ReplicationConnection(service, client, fixed, start.resolve, ended.promise, answerTimeoutMs);
   }
 
   /** Resolves with the reason when the connection is over, for whatever reason. Never rejects. */
@@ -120,17 +137,18 @@ export class ReplicationConnection {
 
   /** Stops reading the socket; the server is held back by TCP. Status updates still go out. */
   pause(): void {
-    this.#connection.stream.pause();
+    this.#pacer.hold();
   }
 
   resume(): void {
-    this.#connection.stream.resume();
+    this.#pacer.release();
   }
 
   /** Ends the connection at once; the walsender releases the slot as soon as it notices. */
   destroy(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
+    this.#pacer.stop();
     // The client reports a lost connection as an error; after this there is nobody to tell.
     this.#service.on('error', () => {});
     this.#client.on('error', () => {});
@@ -144,6 +162,7 @@ export class ReplicationConnection {
     // A server that terminated us may be gone already: then 'close' has been and never comes again.
     if (!stream.closed) {
       const closed = new Promise<void>((resolve) => stream.once('close', () => resolve()));
+      this.#pacer.stop();
       stream.resume();
       this.#connection.end();
       const timer = setTimeout(() => this.destroy(), timeoutMs);
@@ -186,16 +205,19 @@ export class ReplicationConnection {
       },
       options.rowBytesMax,
     );
-    stream.on('data', (chunk: Buffer) => {
+    const read = (chunk: Buffer) => {
       if (this.#isDestroyed) return;
       // An exception here would be an uncaught one: it ends the session instead.
       try {
-        reader.push(chunk);
+        const frameCount = reader.push(chunk);
         options.chunkEnd();
+        this.#pacer.read(frameCount, chunk.length, performance.now());
       } catch (error) {
         options.failed(error);
       }
-    });
+    };
+    if (this.#fixed !== null) this.#fixed.takeOver(read);
+    else stream.on('data', read);
   }
 }
 

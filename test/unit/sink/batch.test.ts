@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatLsn, parseLsn, toLsn } from '../../../src/core/lsn.ts';
 import { ORDINAL_MAX, ORIGIN, type Position, positionToHex } from '../../../src/core/position.ts';
-import { Batch, type BatchStream, TransactionStamp } from '../../../src/sink/batch.ts';
+import { Batch, type BatchStream } from '../../../src/sink/batch.ts';
+import { TransactionStamp } from '../../../src/sink/transaction-stamp.ts';
 import { describePackedEvent } from '../../../src/sink/packed-event.ts';
 import { type Unpacked, unpack } from './message-pack.ts';
 
