@@ -3,11 +3,15 @@ import { hostname } from 'node:os';
 import { type Command, Option } from 'commander';
 import { loadSettings } from '../config/load-settings.ts';
 import { settingFlags } from '../config/setting-flags.ts';
-import type { SettingGroup, Settings } from '../config/settings.ts';
+import type { SettingGroup, SettingKey, Settings } from '../config/settings.ts';
 
 /** Adds the flags of the settings that a command uses. */
-export function addSettingFlags(command: Command, groups?: readonly SettingGroup[]): void {
-  for (const { flags, description, group } of settingFlags(groups)) {
+export function addSettingFlags(
+  command: Command,
+  groups?: readonly SettingGroup[],
+  without?: readonly SettingKey[],
+): void {
+  for (const { flags, description, group } of settingFlags(groups, without)) {
     command.addOption(new Option(flags, description).helpGroup(group));
   }
 }

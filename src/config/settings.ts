@@ -13,6 +13,7 @@ import {
   text,
   wholeNumber,
 } from './setting-kind.ts';
+import { isIdentifier } from './table-name.ts';
 
 /**
  * The only list of settings. Environment, file, flags, help text and the README's table all derive from this schema
@@ -22,6 +23,7 @@ export const SETTING_GROUPS = [
   'connections',
   'outbox',
   'columns',
+  'polling',
   'http and logs',
   'limits',
   'timing',
@@ -69,7 +71,7 @@ export const settingShape = {
     group: 'connections',
     env: 'DATABASE_URL',
     isSecret: true,
-    description: 'The Postgres database that holds the outbox; a role with REPLICATION.',
+    description: 'The Postgres database that holds the outbox; for `run`, a role with REPLICATION.',
   }),
   redisUrl: setting(redisUrl(), {
     group: 'connections',
@@ -135,6 +137,45 @@ export const settingShape = {
     default: 'payload',
     description: 'The column whose bytes are delivered.',
   }),
+
+  pollIntervalMs: setting(milliseconds({ min: 1, max: 60 * MINUTE_MS }), {
+    group: 'polling',
+    default: '1000',
+    description: 'How long `walrelay poll` waits after a claim that found less than it could take.',
+  }),
+  pollBatchEventsMax: setting(wholeNumber({ min: 1, max: 100_000 }), {
+    group: 'polling',
+    default: '4096',
+    description: 'Rows claimed in one transaction; fewer when they are large.',
+  }),
+  pollWorkers: setting(wholeNumber({ min: 1, max: 64 }), {
+    group: 'polling',
+    default: '1',
+    description: 'Workers that claim side by side. With more than one, the order between claims is not kept.',
+  }),
+  pollOrderColumn: setting(identifier(), {
+    group: 'polling',
+    default: 'created_at',
+    description: 'The column in whose order rows are claimed; it should have an index.',
+  }),
+  pollAfter: setting(choice(['delete', 'mark']), {
+    group: 'polling',
+    default: 'delete',
+    description: 'What becomes of a published row: delete it, or mark it.',
+  }),
+  pollMarkColumn: setting(identifier(), {
+    group: 'polling',
+    default: 'published_at',
+    description: 'The column that mark sets to now(); NULL means not yet published.',
+  }),
+  pollListenChannel: setting(
+    text('the name of a channel, or off', 'name', (name) => isIdentifier(name)),
+    {
+      group: 'polling',
+      default: 'off',
+      description: 'A NOTIFY on this channel wakes `walrelay poll` before its interval is over.',
+    },
+  ),
 
   httpHost: setting(
     text('a host name or an address', 'host', (host) => /^[A-Za-z0-9._:%-]+$/.test(host)),
@@ -289,5 +330,12 @@ function checkTogether(values: Values, context: z.RefinementCtx): void {
     const earlier = keyOfColumn.get(values[key]);
     if (earlier === undefined) keyOfColumn.set(values[key], key);
     else refuse(key, `a column of its own; ${earlier} names this one too`);
+  }
+
+  if (areValid('pollAfter', 'pollMarkColumn', 'pollOrderColumn') && values.pollAfter === 'mark') {
+    const taken =
+      keyOfColumn.get(values.pollMarkColumn) ??
+      (values.pollMarkColumn === values.pollOrderColumn ? 'pollOrderColumn' : undefined);
+    if (taken !== undefined) refuse('pollMarkColumn', `a column of its own; ${taken} names this one too`);
   }
 }

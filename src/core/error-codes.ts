@@ -74,6 +74,11 @@ export const ERROR_CODES = {
   TABLE_MISSING: operator(EXIT.database, 'Run `walrelay init --create-table`, or correct WALRELAY_TABLE.'),
   TABLE_UNSUITABLE: operator(EXIT.database, 'Use an ordinary, logged table as the outbox.'),
   COLUMN_MISSING: operator(EXIT.database, 'Map the column with WALRELAY_COLUMN_…, or add it to the table.'),
+  COLUMN_UNSUITABLE: operator(EXIT.database, 'Name a column of the kind that the message asks for.'),
+  ROWS_NOT_SETTLED: operator(
+    EXIT.database,
+    'Take away what keeps published rows from being deleted or marked; until then every start publishes them again.',
+  ),
   PUBLICATION_MISSING: operator(EXIT.database, 'Run `walrelay init`.'),
   PUBLICATION_UNSUITABLE: operator(EXIT.database, 'Correct the publication with the SQL named above.'),
   PUBLICATION_CHANGED: operator(

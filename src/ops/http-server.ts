@@ -66,7 +66,7 @@ const TEXT = 'text/plain; charset=utf-8';
 const INDEX = `Walrelay: a Postgres outbox relayed to Redis Streams
 
 /livez    200 while the relay makes progress, 503 when it is stuck
-/readyz   200 while it holds the slot and streams, 503 otherwise (a standby too)
+/readyz   200 while it streams (run) or polls (poll), 503 otherwise (a standby too)
 /metrics  for Prometheus
 `;
 

@@ -10,8 +10,9 @@ export function postgresError(thrown: unknown, phase: PostgresPhase): WalrelayEr
   if (thrown instanceof WalrelayError) return thrown;
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const meaning = classify(code, error.message, phase);
-  const says = 'severity' in error ? `Postgres says: ${error.message} (SQLSTATE ${code})` : messageOf(error);
+  const isFromServer = 'severity' in error;
+  const meaning = isFromServer ? classifyServer(code, phase) : classifyClient(code, error.message, phase);
+  const says = isFromServer ? `Postgres says: ${error.message} (SQLSTATE ${code})` : messageOf(error);
   const hint = HINTS_BY_PHASE[phase]?.[code] ?? HINTS[code];
   return new WalrelayError(meaning, `${DOING[phase]}: ${says}`, {
     cause: error,
@@ -36,13 +37,14 @@ function messageOf(error: Error): string {
   return 'code' in error ? String(error.code) : error.name;
 }
 
-function classify(code: string, message: string, phase: PostgresPhase): ErrorCode {
-  const known = CODE_BY_SQLSTATE[code] ?? CODE_BY_CLASS[code.slice(0, 2)];
-  if (/^[0-9A-Z]{5}$/.test(code)) {
-    // The guards saw slot and publication before the stream began: the history that is decoded now lacks them.
-    if (phase === 'streaming' && code === '42704') return 'PUBLICATION_CHANGED';
-    return known ?? 'PG_REFUSED';
-  }
+function classifyServer(sqlState: string, phase: PostgresPhase): ErrorCode {
+  // The guards saw slot and publication before the stream began: the history that is decoded now lacks them.
+  if (phase === 'streaming' && sqlState === '42704') return 'PUBLICATION_CHANGED';
+  return CODE_BY_SQLSTATE[sqlState] ?? CODE_BY_CLASS[sqlState.slice(0, 2)] ?? 'PG_REFUSED';
+}
+
+/** Never by the form of the code: EPIPE looks like a SQLSTATE. */
+function classifyClient(code: string, message: string, phase: PostgresPhase): ErrorCode {
   if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) return 'PG_TLS';
   if (/does not support SSL|establishing an SSL/.test(message)) return 'PG_TLS';
   if (message.startsWith('SASL')) return 'PG_AUTH';

@@ -37,7 +37,13 @@ export async function runCli(args: readonly string[], env: Env): Promise<CliResu
   return daemon.exited;
 }
 
-/** A `walrelay run` of its own, in a process of its own. */
+export interface DaemonOptions {
+  /** The command; `run` unless told. */
+  readonly args?: readonly string[];
+  readonly nodeArgs?: readonly string[];
+}
+
+/** A relay of its own, in a process of its own. */
 export class Daemon implements AsyncDisposable {
   readonly exited: Promise<CliResult>;
   readonly #process: ChildProcess;
@@ -61,8 +67,9 @@ export class Daemon implements AsyncDisposable {
     });
   }
 
-  static start(env: Env, options: { nodeArgs?: readonly string[] } = {}): Daemon {
-    return new Daemon(spawnCli(['run'], { WALRELAY_HTTP_PORT: '0', ...env }, options.nodeArgs));
+  static start(env: Env, options: DaemonOptions = {}): Daemon {
+    const { args = ['run'], nodeArgs } = options;
+    return new Daemon(spawnCli(args, { WALRELAY_HTTP_PORT: '0', ...env }, nodeArgs));
   }
 
   get pid(): number {

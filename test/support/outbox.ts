@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { Client, Pool, type QueryResultRow } from 'pg';
-import { Daemon, type Env, runCli } from './cli.ts';
+import { Daemon, type DaemonOptions, type Env, runCli } from './cli.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface OutboxOptions {
@@ -68,7 +68,7 @@ export class Outbox implements AsyncDisposable {
   }
 
   /** Starts a relay; `env` comes on top of the test's own. */
-  start(env: Env = {}, options: { nodeArgs?: readonly string[] } = {}): Daemon {
+  start(env: Env = {}, options: DaemonOptions = {}): Daemon {
     const daemon = Daemon.start({ ...this.env, ...env }, options);
     this.#daemons.push(daemon);
     return daemon;

@@ -42,6 +42,8 @@ describe('an error on the way to the server', () => {
     [systemError('ECONNREFUSED'), 'connecting', 'PG_UNREACHABLE'],
     [systemError('ENOTFOUND'), 'connecting', 'PG_UNREACHABLE'],
     [systemError('ECONNRESET'), 'streaming', 'PG_CONNECTION_LOST'],
+    // Five capital letters, like a SQLSTATE.
+    [systemError('EPIPE'), 'streaming', 'PG_CONNECTION_LOST'],
     [new Error('Connection terminated unexpectedly'), 'querying', 'PG_CONNECTION_LOST'],
     [systemError('DEPTH_ZERO_SELF_SIGNED_CERT'), 'connecting', 'PG_TLS'],
     [new Error('The server does not support SSL connections'), 'connecting', 'PG_TLS'],

@@ -1,0 +1,61 @@
+import type { Command } from 'commander';
+import type { SettingKey } from '../config/settings.ts';
+import { componentLogger } from '../ops/logger.ts';
+import { PollingMetrics } from '../ops/polling-metrics.ts';
+import { PollingRelay } from '../polling/polling-relay.ts';
+import { addSettingFlags, commandSettings } from './command-settings.ts';
+import { runDaemon } from './run-daemon.ts';
+
+/** They are about the slot, its stream, or batches in flight: polling has none of these. */
+const MEANINGLESS: readonly SettingKey[] = [
+  'publication',
+  'inFlightBatchesMax',
+  'statusIntervalMs',
+  'watchIntervalMs',
+  'standbyPollMs',
+];
+
+export function addPollCommand(program: Command, version: string): void {
+  const command = program
+    .command('poll')
+    .description('Relay by polling the table, where there can be no replication slot. At least once.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ walrelay poll --poll-interval-ms 100
+  $ walrelay poll --poll-after mark --poll-order-column id
+  $ walrelay poll --poll-listen-channel walrelay_outbox     with postgres/notify-trigger.sql: no wait for the interval
+  $ walrelay poll --poll-workers 4                          faster; the order between claims is not kept
+
+An event is published before its row is deleted or marked: a crash in between publishes it again. Rows are claimed in the
+order of a column, which is not the order of their commits. docs/polling.md says what that means.
+
+SIGTERM or SIGINT finishes the batch in hand, commits it and exits with 0; a second one exits at once.`,
+    );
+  addSettingFlags(
+    command,
+    ['connections', 'outbox', 'columns', 'polling', 'http and logs', 'limits', 'timing'],
+    MEANINGLESS,
+  );
+  command.action(() => poll(command, version));
+}
+
+async function poll(command: Command, version: string): Promise<void> {
+  const settings = commandSettings(command);
+  const metrics = new PollingMetrics({ version });
+  await runDaemon({ settings, version, metrics }, (logger) => {
+    const relay = new PollingRelay({
+      settings,
+      logger: componentLogger(logger, 'polling'),
+      metrics,
+      random: Math.random,
+    });
+    return {
+      run: () => relay.run(),
+      requestStop: () => relay.requestStop(),
+      livez: () => ({ ok: relay.status.isAlive, body: relay.status }),
+      readyz: () => ({ ok: relay.status.isPolling, body: relay.status }),
+    };
+  });
+}

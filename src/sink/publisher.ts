@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { PublishBatch } from './publish-batch.ts';
+import { PUBLISH_SCRIPT } from './publish-script.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { classifyReply, isAboutOneEvent, replyError } from './redis-reply.ts';
+
+export interface PublishOutcome {
+  /** How many events of the batch stand in their streams, from its first on. */
+  readonly accepted: number;
+  /** Why the one after them does not; null when all stand. */
+  readonly refusal: WalrelayError | null;
+}
+
+/** Sends batches of polled rows. Knows nothing of where they came from. */
+export class Publisher {
+  readonly #redis: RedisConnection;
+
+  constructor(redis: RedisConnection) {
+    this.#redis = redis;
+  }
+
+  /** So that the first batch pays no extra round trip. */
+  async loadScript(): Promise<void> {
+    await this.#redis.command('loading a script', 'SCRIPT', 'LOAD', PUBLISH_SCRIPT);
+  }
+
+  /**
+   * Publishes a batch. `idOf` names an event in an error. Rejects when Redis took nothing of it, or when nobody knows
+   * what it took (no answer, connection lost): then the events have to be published again.
+   */
+  async publish(batch: PublishBatch, idOf: (event: number) => string): Promise<PublishOutcome> {
+    const { count, packed } = batch.seal();
+    const reply = await this.#redis.command(
+      'a batch',
+      'EVALSHA',
+      PUBLISH_SHA,
+      batch.keys.length,
+      ...batch.keys,
+      count,
+      packed,
+    );
+    const [accepted, refusal] = readPublishReply(reply);
+    if (refusal !== null && accepted < count) {
+      return { accepted, refusal: refused(refusal, idOf(accepted), batch.streamOf(accepted)) };
+    }
+    if (refusal !== null || accepted !== count) {
+      throw new WalrelayError('BUG', `Redis answered for ${accepted} of ${count} events`);
+    }
+    return { accepted, refusal: null };
+  }
+}
+
+const PUBLISH_SHA = createHash('sha1').update(PUBLISH_SCRIPT).digest('hex');
+
+/** Strict: an answer that the script never gives must not count as delivered (I8). */
+export function readPublishReply(reply: unknown): [accepted: number, refusal: string | null] {
+  if (Array.isArray(reply)) {
+    const [accepted, refusal] = reply as unknown[];
+    if (typeof accepted === 'number') {
+      if (reply.length === 1) return [accepted, null];
+      if (reply.length === 2 && typeof refusal === 'string') return [accepted, refusal];
+    }
+  }
+  throw new WalrelayError(
+    'REDIS_REFUSED',
+    'Redis gave an answer to a batch that the publish script never gives',
+  );
+}
+
+function refused(refusal: string, eventId: string, stream: string): WalrelayError {
+  if (!isAboutOneEvent(refusal)) return replyError(refusal, 'an event');
+  return new WalrelayError(
+    'EVENT_REFUSED',
+    `Redis refused the event ${eventId} for the stream ${stream}: ${refusal}`,
+    {
+      facts: { stream, eventId },
+      ...(classifyReply(refusal) === 'REDIS_KEY_TYPE'
+        ? {
+            hint: `The key is no stream. Move it out of the way, RENAME ${stream} ${stream}.old, and restart.`,
+          }
+        : {}),
+    },
+  );
+}
