@@ -31,5 +31,9 @@ export class FixedBufferSocket {
   }
 }
 
-/** What one read brings at most; more than a millisecond's worth under full load. */
-const READ_BYTES_MAX = 256 * 1024;
+/**
+ * What one read brings at most. As much as the kernel's receive window holds at first: whoever reads more at a time
+ * makes it grow, and in front of an open window every message of the walsender travels by itself. With 128 KB the
+ * walsender took twice the CPU (docs/performance.md).
+ */
+export const READ_BYTES_MAX = 64 * 1024;

@@ -5,7 +5,7 @@ import { createDeferred } from '../core/deferred.ts';
 import { formatLsn, ZERO_LSN } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { CopyDataReader, type FrameHandler } from './copy-data-reader.ts';
-import { FixedBufferSocket } from './fixed-buffer-socket.ts';
+import { FixedBufferSocket, READ_BYTES_MAX } from './fixed-buffer-socket.ts';
 import { postgresError } from './postgres-error.ts';
 import { ReadPacer } from './read-pacer.ts';
 import { quoteIdentifier } from './sql.ts';
@@ -43,7 +43,7 @@ export class ReplicationConnection {
     this.#client = client;
     this.#fixed = fixed;
     this.#connection = wireOf(client);
-    this.#pacer = new ReadPacer(this.#connection.stream);
+    this.#pacer = new ReadPacer(this.#connection.stream, READ_BYTES_MAX);
     this.#startWith = startWith;
     this.#ended = ended;
     this.#answerTimeoutMs = answerTimeoutMs;
@@ -135,6 +135,11 @@ export class ReplicationConnection {
     if (!this.#isDestroyed) this.#connection.sendCopyFromChunk(encodeStatusUpdate(update));
   }
 
+  /** Redis has taken a batch: the moment to read on, when the socket was left alone. */
+  accepted(): void {
+    this.#pacer.accepted(performance.now());
+  }
+
   /** Stops reading the socket; the server is held back by TCP. Status updates still go out. */
   pause(): void {
     this.#pacer.hold();
@@ -211,7 +216,8 @@ export class ReplicationConnection {
       try {
         const frameCount = reader.push(chunk);
         options.chunkEnd();
-        this.#pacer.read(frameCount, chunk.length, performance.now());
+        // TLS hands over one record at a time: there a pause would hold up what has been read already.
+        if (this.#fixed !== null) this.#pacer.read(frameCount, chunk.length, performance.now());
       } catch (error) {
         options.failed(error);
       }

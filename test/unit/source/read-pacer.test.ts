@@ -24,7 +24,7 @@ afterEach(() => {
 
 function paced(): { socket: FakeSocket; pacer: ReadPacer } {
   const socket = new FakeSocket();
-  return { socket, pacer: new ReadPacer(socket) };
+  return { socket, pacer: new ReadPacer(socket, 65_536) };
 }
 
 test('thirty frames within a millisecond leave the socket alone for a millisecond', () => {
@@ -45,11 +45,37 @@ test('five thousand transactions a second are never held up', () => {
   expect(socket.pauseCount).toBe(0);
 });
 
-test('a read that was full is followed by the next at once: more is waiting already', () => {
+test('after a full read the next one comes with an answer of Redis, or a millisecond later', () => {
   const { socket, pacer } = paced();
   pacer.read(400, 65_536, 100);
+  expect(socket.isPaused).toBe(true);
+  pacer.accepted(100.8);
   expect(socket.isPaused).toBe(false);
-  pacer.read(40, 6000, 100);
+  pacer.read(400, 65_536, performance.now());
+  expect(socket.isPaused).toBe(true);
+  vi.advanceTimersByTime(1);
+  expect(socket.isPaused).toBe(false);
+});
+
+test('an answer that comes at once does not hurry it', () => {
+  const { socket, pacer } = paced();
+  pacer.read(400, 65_536, 100);
+  pacer.accepted(100.3);
+  expect(socket.isPaused).toBe(true);
+});
+
+test('after a smaller read an answer changes nothing: the socket is to fill', () => {
+  const { socket, pacer } = paced();
+  pacer.read(400, 30_000, 100);
+  pacer.accepted(100.9);
+  expect(socket.isPaused).toBe(true);
+});
+
+test('an answer does not wake a socket that is held', () => {
+  const { socket, pacer } = paced();
+  pacer.read(400, 65_536, 100);
+  pacer.hold();
+  pacer.accepted(100.9);
   expect(socket.isPaused).toBe(true);
 });
 
