@@ -1,6 +1,7 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorCode } from '../core/error-codes.ts';
 import type { Lsn } from '../core/lsn.ts';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 export const RELAY_PHASES = [
   'connecting',
@@ -24,8 +25,6 @@ export interface BatchFacts {
 }
 
 const PREFIX = 'walrelay_';
-/** The library's own 10 ms would wake an idle process a hundred times a second. */
-const EVENT_LOOP_PRECISION_MS = 100;
 const APPEND_BUCKETS = [
   0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
@@ -107,12 +106,7 @@ export class RelayMetrics {
     );
     for (const gauge of [...this.#ofSession, this.#lastEvent]) gauge.remove();
     this.setPhase('connecting');
-    if (options.hasProcessMetrics ?? true)
-      collectDefaultMetrics({
-        register: this.#registry,
-        prefix: PREFIX,
-        eventLoopMonitoringPrecision: EVENT_LOOP_PRECISION_MS,
-      });
+    if (options.hasProcessMetrics ?? true) collectProcessMetrics(this.#registry, PREFIX);
   }
 
   recordBatch(batch: BatchFacts): void {

@@ -1,5 +1,6 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorCode } from '../core/error-codes.ts';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 export const POLLING_PHASES = [
   'connecting',
@@ -70,8 +71,7 @@ export class PollingMetrics {
     for (const result of ['empty', 'partial', 'full'] satisfies ClaimResult[])
       this.#claims.inc({ result }, 0);
     this.setPhase('connecting');
-    if (options.hasProcessMetrics ?? true)
-      collectDefaultMetrics({ register: this.#registry, prefix: PREFIX });
+    if (options.hasProcessMetrics ?? true) collectProcessMetrics(this.#registry, PREFIX);
   }
 
   recordClaim(claim: { readonly result: ClaimResult; readonly seconds: number }): void {
