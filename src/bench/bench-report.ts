@@ -105,6 +105,8 @@ export interface DeliveryCheck {
   readonly misordered: number;
   /** A peer that was still delivering when its time was over. */
   readonly timedOut: boolean;
+  /** Entries of events that nobody committed, or without a readable payload; absent when there is none. */
+  readonly foreign?: number;
 }
 
 export interface LatencyReport {

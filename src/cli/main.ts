@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT } from '../core/error-codes.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
+import { addBenchCommand } from './bench-command.ts';
 import { addEpochCommand } from './epoch-command.ts';
 import { printError } from './print-error.ts';
 import { addInitCommand } from './init-command.ts';
+import { addPollCommand } from './poll-command.ts';
 import { addRunCommand } from './run-command.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -24,7 +26,9 @@ const program = new Command('walrelay')
 Examples:
   $ walrelay init --create-table      set up table, publication, slot and lane state
   $ walrelay run                      relay until told to stop
+  $ walrelay poll                     relay by polling, where there can be no replication slot
   $ walrelay epoch show               what Redis remembers, and whether it fits Postgres
+  $ walrelay bench --quick            measure relays on your own servers
 
 Exit codes:
   0 stopped as asked        65 Postgres needs a fix       69 a server can't be reached
@@ -36,7 +40,9 @@ docs/errors.md explains each error by its code.`,
 
 addRunCommand(program, version);
 addInitCommand(program);
+addPollCommand(program, version);
 addEpochCommand(program);
+addBenchCommand(program, version);
 
 try {
   await program.parseAsync();

@@ -1,11 +1,8 @@
-import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
+import { build } from '../../dev/build.ts';
 import { providePostgres } from '../../dev/servers/provide-postgres.ts';
 import { provideRedis } from '../../dev/servers/provide-redis.ts';
 import type { ProvidedServers } from './provided.ts';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 interface Servers extends ProvidedServers {
   dispose(): Promise<void>;
@@ -43,6 +40,7 @@ export async function teardown(): Promise<void> {
 }
 
 async function startAll(): Promise<Servers> {
+  // The tests start the command line as users do, from `dist`; a stale build would make them lie.
   build();
   const [postgres, redis] = await Promise.all([
     providePostgres({ urlFromEnv: process.env['TEST_DATABASE_URL'] }),
@@ -57,14 +55,4 @@ async function startAll(): Promise<Servers> {
       await Promise.all([postgres.dispose(), redis.dispose()]);
     },
   };
-}
-
-/** The tests start the command line as users do, from `dist`; a stale build would make them lie. */
-function build(): void {
-  const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));
-  const result = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  });
-  if (result.status !== 0) throw new Error(`the build failed:\n${result.stdout}${result.stderr}`);
 }

@@ -69,7 +69,12 @@ test('every file of src is looked at, and its imports are found', () => {
     expect.objectContaining(new Set([...STAGES, 'core'])),
   );
   const decoder = FILES.find(({ path }) => path === 'decode/pgoutput-decoder.ts');
-  expect(decoder?.imports).toEqual(['core/lsn.ts', 'core/walrelay-error.ts', 'decode/outbox-columns.ts']);
+  expect(decoder?.imports).toEqual([
+    'core/int64.ts',
+    'core/lsn.ts',
+    'core/walrelay-error.ts',
+    'decode/outbox-columns.ts',
+  ]);
 });
 
 describe('a stage', () => {
@@ -106,10 +111,28 @@ test('core imports nothing but itself', () => {
   expect(found).toEqual([]);
 });
 
+test('polling knows the two ends and the route between them, and nothing of the other relay', () => {
+  const allowed = ['config', 'core', 'ops', 'polling', 'route', 'sink', 'source'];
+  const found = offences(inFolders(['polling']), ({ imports }) =>
+    imports.filter((module) => isOfSrc(module) && !allowed.includes(module.split('/')[0]!)),
+  );
+  expect(found).toEqual([]);
+  expect(inFolders(['polling']).length).toBeGreaterThan(5);
+});
+
+test('nobody but the command line knows polling', () => {
+  const others = FILES.filter(({ folder }) => folder !== 'polling' && folder !== 'cli');
+  const found = offences(others, ({ imports }) => imports.filter((module) => module.startsWith('polling/')));
+  expect(found).toEqual([]);
+});
+
 describe('a client library', () => {
-  test('of the replication protocol is imported in one file', () => {
+  test('of the replication protocol is imported in one file, and in the loop that the bench compares with', () => {
     const users = FILES.filter(({ imports }) => imports.includes('pg-logical-replication'));
-    expect(users.map(({ path }) => path)).toEqual(['source/replication-connection.ts']);
+    expect(users.map(({ path }) => path).sort()).toEqual([
+      'bench/programs/naive-relay.ts',
+      'source/replication-connection.ts',
+    ]);
   });
 
   test('of Redis is imported in one file of the sink', () => {
@@ -118,8 +141,23 @@ describe('a client library', () => {
   });
 });
 
-test('process is named in cli alone', () => {
-  const others = FILES.filter(({ folder }) => folder !== 'cli');
+describe('the bench', () => {
+  test('is imported by nobody but cli', () => {
+    const others = FILES.filter(({ folder }) => folder !== 'cli' && folder !== 'bench');
+    const found = offences(others, ({ imports }) => imports.filter((module) => module.startsWith('bench/')));
+    expect(found).toEqual([]);
+  });
+
+  test('measures the relays from outside: of them it borrows quoting, set-up statements and errors', () => {
+    const found = offences(inFolders(['bench']), ({ imports }) =>
+      imports.filter((module) => isOfSrc(module) && !/^(?:bench|core|source)\//.test(module)),
+    );
+    expect(found).toEqual([]);
+  });
+});
+
+test('process is named in cli alone, and in the programs of the bench, each of which is a process of its own', () => {
+  const others = FILES.filter(({ folder, path }) => folder !== 'cli' && !path.startsWith('bench/programs/'));
   const found = offences(others, ({ code, imports }) => [
     ...[...code.matchAll(/(?<![.\w$])process\s*[.[)]|\bglobalThis\s*\.\s*process\b/g)].map(([name]) => name),
     ...imports.filter((module) => module === 'node:process' || module === 'process'),
