@@ -64,7 +64,6 @@ export class Streaming {
           if (resentEvents > 0) options.metrics.recordResentEvents(resentEvents);
         },
         accepted: ({ events, skipped, bytes, appendMs, oldestCommittedAtUs }) => {
-          options.postgres.accepted();
           options.progressed();
           this.#lastAcceptedMs = performance.now();
           if (skipped > 0) options.metrics.recordResentEvents(skipped);

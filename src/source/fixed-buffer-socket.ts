@@ -36,4 +36,4 @@ export class FixedBufferSocket {
  * makes it grow, and in front of an open window every message of the walsender travels by itself. With 128 KB the
  * walsender took twice the CPU (docs/performance.md).
  */
-export const READ_BYTES_MAX = 64 * 1024;
+const READ_BYTES_MAX = 64 * 1024;

@@ -6,43 +6,31 @@
  * fills up to its window; what the walsender sends behind a full window is collected by the kernel and comes over
  * in one piece. On one machine that halves the CPU of the walsender and of the relay (docs/performance.md).
  *
- * The next read comes a millisecond later; after a read that filled the buffer, which means that more is waiting,
- * with the next answer of Redis. No event waits for either unless at least FRAMES_BUSY frames came within the last millisecond.
+ * No event waits for that unless at least FRAMES_BUSY small frames came within the last millisecond. Large ones are
+ * worth a send of their own, and a read of 64 KB holds few of them.
  */
 export class ReadPacer {
   readonly #socket: PausableSocket;
-  readonly #fullReadBytes: number;
   #timer: NodeJS.Timeout | null = null;
-  /** Of the read that the pause follows. */
-  #readAtMs = 0;
-  #isFull = false;
   /** The pump's own wish (its memory is used up), kept apart from our pauses. */
   #isHeld = false;
   #frameCount = 0;
+  #byteCount = 0;
   #windowStartMs = 0;
 
-  /** `fullReadBytes`: what one read brings at most. */
-  constructor(socket: PausableSocket, fullReadBytes: number) {
+  constructor(socket: PausableSocket) {
     this.#socket = socket;
-    this.#fullReadBytes = fullReadBytes;
   }
 
   /** A read brought `frameCount` frames in `byteCount` bytes. `nowMs`: performance.now(). */
   read(frameCount: number, byteCount: number, nowMs: number): void {
     if (nowMs - this.#windowStartMs > PAUSE_MS) this.#startWindow(nowMs);
     this.#frameCount += frameCount;
+    this.#byteCount += byteCount;
     if (this.#frameCount < FRAMES_BUSY || this.#timer !== null) return;
-    this.#readAtMs = nowMs;
-    this.#isFull = byteCount >= this.#fullReadBytes;
+    if (this.#byteCount > this.#frameCount * SMALL_FRAME_BYTES) return;
     this.#socket.pause();
     this.#timer = setTimeout(() => this.#readOn(), PAUSE_MS);
-  }
-
-  /** Redis has taken a batch. */
-  accepted(nowMs: number): void {
-    if (this.#timer === null || !this.#isFull || nowMs - this.#readAtMs < FULL_READ_SPACING_MS) return;
-    clearTimeout(this.#timer);
-    this.#readOn();
   }
 
   /** Reads nothing until `release`. */
@@ -70,6 +58,7 @@ export class ReadPacer {
 
   #startWindow(nowMs: number): void {
     this.#frameCount = 0;
+    this.#byteCount = 0;
     this.#windowStartMs = nowMs;
   }
 }
@@ -82,6 +71,10 @@ export interface PausableSocket {
 
 /** Ten transactions of one row within a millisecond: ten thousand a second. */
 const FRAMES_BUSY = 30;
+/** On average, what belongs to a Begin and a Commit beside a row included. */
+const SMALL_FRAME_BYTES = 1024;
+/**
+ * Not less, or two reads within one round trip make the kernel open the window wider (see READ_BYTES_MAX). Not more:
+ * one read of 64 KB a millisecond is what limits a drain on fast machines, at some 60 MB a second.
+ */
 const PAUSE_MS = 1;
-/** Full reads that follow one another faster make the kernel open the window wider: see READ_BYTES_MAX. */
-const FULL_READ_SPACING_MS = 0.7;

@@ -5,7 +5,7 @@ import { createDeferred } from '../core/deferred.ts';
 import { formatLsn, ZERO_LSN } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { CopyDataReader, type FrameHandler } from './copy-data-reader.ts';
-import { FixedBufferSocket, READ_BYTES_MAX } from './fixed-buffer-socket.ts';
+import { FixedBufferSocket } from './fixed-buffer-socket.ts';
 import { postgresError } from './postgres-error.ts';
 import { ReadPacer } from './read-pacer.ts';
 import { quoteIdentifier } from './sql.ts';
@@ -43,7 +43,7 @@ export class ReplicationConnection {
     this.#client = client;
     this.#fixed = fixed;
     this.#connection = wireOf(client);
-    this.#pacer = new ReadPacer(this.#connection.stream, READ_BYTES_MAX);
+    this.#pacer = new ReadPacer(this.#connection.stream);
     this.#startWith = startWith;
     this.#ended = ended;
     this.#answerTimeoutMs = answerTimeoutMs;
@@ -133,11 +133,6 @@ export class ReplicationConnection {
 
   sendStatus(update: StatusUpdate): void {
     if (!this.#isDestroyed) this.#connection.sendCopyFromChunk(encodeStatusUpdate(update));
-  }
-
-  /** Redis has taken a batch: the moment to read on, when the socket was left alone. */
-  accepted(): void {
-    this.#pacer.accepted(performance.now());
   }
 
   /** Stops reading the socket; the server is held back by TCP. Status updates still go out. */

@@ -24,7 +24,7 @@ afterEach(() => {
 
 function paced(): { socket: FakeSocket; pacer: ReadPacer } {
   const socket = new FakeSocket();
-  return { socket, pacer: new ReadPacer(socket, 65_536) };
+  return { socket, pacer: new ReadPacer(socket) };
 }
 
 test('thirty frames within a millisecond leave the socket alone for a millisecond', () => {
@@ -40,43 +40,15 @@ test('thirty frames within a millisecond leave the socket alone for a millisecon
 test('five thousand transactions a second are never held up', () => {
   const { socket, pacer } = paced();
   for (let transaction = 0; transaction < 1000; transaction += 1) {
-    for (let frame = 0; frame < 3; frame += 1) pacer.read(1, 150, 100 + transaction * 0.2);
+    for (let frame = 0; frame < 3; frame += 1) pacer.read(1, 3000, 100 + transaction * 0.2);
   }
   expect(socket.pauseCount).toBe(0);
 });
 
-test('after a full read the next one comes with an answer of Redis, or a millisecond later', () => {
+test('large frames are worth a read of their own', () => {
   const { socket, pacer } = paced();
-  pacer.read(400, 65_536, 100);
-  expect(socket.isPaused).toBe(true);
-  pacer.accepted(100.8);
+  pacer.read(30, 65_536, 100);
   expect(socket.isPaused).toBe(false);
-  pacer.read(400, 65_536, performance.now());
-  expect(socket.isPaused).toBe(true);
-  vi.advanceTimersByTime(1);
-  expect(socket.isPaused).toBe(false);
-});
-
-test('an answer that comes at once does not hurry it', () => {
-  const { socket, pacer } = paced();
-  pacer.read(400, 65_536, 100);
-  pacer.accepted(100.3);
-  expect(socket.isPaused).toBe(true);
-});
-
-test('after a smaller read an answer changes nothing: the socket is to fill', () => {
-  const { socket, pacer } = paced();
-  pacer.read(400, 30_000, 100);
-  pacer.accepted(100.9);
-  expect(socket.isPaused).toBe(true);
-});
-
-test('an answer does not wake a socket that is held', () => {
-  const { socket, pacer } = paced();
-  pacer.read(400, 65_536, 100);
-  pacer.hold();
-  pacer.accepted(100.9);
-  expect(socket.isPaused).toBe(true);
 });
 
 test('a pause counts anew: what came before it does not lead to the next', () => {
