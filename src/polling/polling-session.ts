@@ -32,6 +32,7 @@ export class PollingSession {
   readonly #workers: Worker[] = [];
   #phase: PollingPhase = 'connecting';
   #isClosed = false;
+  #lastSignMs = performance.now();
 
   constructor(options: PollingSessionOptions) {
     this.#options = options;
@@ -39,6 +40,11 @@ export class PollingSession {
 
   get phase(): PollingPhase {
     return this.#phase;
+  }
+
+  /** When a claim was last committed, performance.now(). */
+  get lastSignMs(): number {
+    return this.#lastSignMs;
   }
 
   /** Finish the batches in hand, commit them, close. */
@@ -183,7 +189,10 @@ export class PollingSession {
       intervalMs: settings.pollIntervalMs,
       metrics,
       foundMore: () => this.#workers.find((worker) => worker.isSleeping)?.wake(),
-      committed: () => this.#options.progressed(),
+      committed: () => {
+        this.#lastSignMs = performance.now();
+        this.#options.progressed();
+      },
     });
   }
 

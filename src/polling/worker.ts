@@ -2,7 +2,7 @@ import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { PollingMetrics } from '../ops/polling-metrics.ts';
 import type { PublishBatch, ValueEncoding } from '../sink/publish-batch.ts';
 import type { Publisher } from '../sink/publisher.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '../core/alarm.ts';
 import type { ClaimSize } from './claim-size.ts';
 import type { ClaimedRow, PollingConnection } from './polling-connection.ts';
 

@@ -7,6 +7,8 @@
  * EVALSHA and no shebang, so that Redis 6.2 and every Valkey run them.
  */
 
+import { xaddLua } from './xadd-lua.ts';
+
 /** Names of the lane state's fields (one hash). `v` is the version of this format. */
 export const LANE_VERSION = '1';
 
@@ -24,10 +26,6 @@ export const ENTRY_FIELDS = [
 
 /** A packed event: the number of its stream's key, negative when a value is NULL, then the fields' values. */
 export const VALUES_PER_EVENT = 1 + ENTRY_FIELDS.length;
-
-/** Lua for the fields' names, and for names and values in turn: constants in the script, not sent with each event. */
-const NAMES_LUA = ENTRY_FIELDS.map((name) => `'${name}'`).join(', ');
-const PAIRS_LUA = ENTRY_FIELDS.map((name, index) => `'${name}', v[i + ${index + 1}]`).join(', ');
 
 const CHECK_HOLDER = `
 local lane = redis.call('HMGET', KEYS[1], 'epoch', 'fence', 'watermark')
@@ -68,25 +66,10 @@ end
 local pcall = redis.pcall
 for e = 0, count - 1 do
   local i = e * ${VALUES_PER_EVENT} + 1
-  local key = v[i]
   if resent and not is_before(watermark, hex(v[i + 6], v[i + 7])) then
     skipped = skipped + 1
   else
-    local reply
-    if key > 0 then
-      reply = pcall('XADD', KEYS[key], '*', ${PAIRS_LUA})
-    else
-      local names = {${NAMES_LUA}}
-      local fields = {}
-      for f = 1, ${ENTRY_FIELDS.length} do
-        local value = v[i + f]
-        if type(value) == 'string' then
-          fields[#fields + 1] = names[f]
-          fields[#fields + 1] = value
-        end
-      end
-      reply = pcall('XADD', KEYS[-key], '*', unpack(fields))
-    end
+    ${xaddLua(ENTRY_FIELDS)}
     if type(reply) == 'table' then
       refusal = reply.err or 'ERR no reason given'
       if appended > 0 then

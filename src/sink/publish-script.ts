@@ -1,4 +1,5 @@
 import { ENTRY_FIELDS } from './append-script.ts';
+import { xaddLua } from './xadd-lua.ts';
 
 /**
  * The script of the polling relay: appends events in order and stops at the first that Redis refuses. A pipeline of
@@ -17,9 +18,6 @@ export const POLLED_ENTRY_FIELDS: readonly string[] = ENTRY_FIELDS.filter(
 /** A packed event: the number of its stream's key, negative when a value is NULL, then the fields' values. */
 export const VALUES_PER_POLLED_EVENT = 1 + POLLED_ENTRY_FIELDS.length;
 
-const NAMES_LUA = POLLED_ENTRY_FIELDS.map((name) => `'${name}'`).join(', ');
-const PAIRS_LUA = POLLED_ENTRY_FIELDS.map((name, index) => `'${name}', v[i + ${index + 1}]`).join(', ');
-
 /**
  * KEYS: the batch's streams. ARGV: the number of events, the packed events (one flat MessagePack array).
  *
@@ -31,22 +29,7 @@ local v = cmsgpack.unpack(ARGV[2])
 local pcall = redis.pcall
 for e = 0, tonumber(ARGV[1]) - 1 do
   local i = e * ${VALUES_PER_POLLED_EVENT} + 1
-  local key = v[i]
-  local reply
-  if key > 0 then
-    reply = pcall('XADD', KEYS[key], '*', ${PAIRS_LUA})
-  else
-    local names = {${NAMES_LUA}}
-    local fields = {}
-    for f = 1, ${POLLED_ENTRY_FIELDS.length} do
-      local value = v[i + f]
-      if type(value) == 'string' then
-        fields[#fields + 1] = names[f]
-        fields[#fields + 1] = value
-      end
-    end
-    reply = pcall('XADD', KEYS[-key], '*', unpack(fields))
-  end
+  ${xaddLua(POLLED_ENTRY_FIELDS)}
   if type(reply) == 'table' then return {e, reply.err or 'ERR no reason given'} end
 end
 return {tonumber(ARGV[1])}

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Alarm } from '../../../src/polling/alarm.ts';
+import { Alarm } from '../../../src/core/alarm.ts';
 
 const HOUR_MS = 3_600_000;
 
