@@ -40,7 +40,7 @@ export function floorSeconds(wishes: Wishes): number {
 
 /** The relays that take part at all. Throws CONFIG_INVALID with the list when there is none of that name. */
 export function selectContestants(all: readonly Contestant[], wishes: Wishes): readonly Contestant[] {
-  if (wishes.relays !== undefined) return only(all, wishes.relays, '--relay');
+  if (wishes.relays !== undefined) return only(all, withPeers(wishes.relays, all), '--relay');
   if (!wishes.isQuick) return all;
   return all.filter((contestant) => isAmong(contestant, QUICK_CONTESTANTS));
 }
@@ -56,6 +56,12 @@ const FLOOR_SECONDS_MAX = 8;
 
 function isAmong({ id, kind }: Contestant, names: readonly string[]): boolean {
   return names.includes(id) || (kind === 'peer' && names.includes('peer'));
+}
+
+/** `peer` stands for all of them; without --peers there are none, and it is refused like any other name. */
+function withPeers(names: readonly string[], all: readonly Contestant[]): readonly string[] {
+  const peers = all.filter(({ kind }) => kind === 'peer').map(({ id }) => id);
+  return names.flatMap((name) => (name === 'peer' && peers.length > 0 ? peers : [name]));
 }
 
 function only<T extends { readonly id: string }>(

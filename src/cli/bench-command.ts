@@ -62,7 +62,11 @@ ${EXIT_CODES}
     .description('Measure: latency, throughput and cost of each relay in each scenario.')
     .option('--quick', 'a look at the whole in about two minutes')
     .option('--scenario <ids>', 'only these scenarios, with commas between; --list names them', ids)
-    .option('--relay <ids>', 'only these relays, in every scenario; --list names them', ids)
+    .option(
+      '--relay <ids>',
+      'only these relays, in every scenario; --list names them; peer: all of --peers',
+      ids,
+    )
     .option('--duration <seconds>', 'the measured part of each steady rate', seconds)
     .option('--events <number>', "a drain's backlog", events)
     .option('--seed <number>', 'repeats the load of a run, and the order of the relays', seed)

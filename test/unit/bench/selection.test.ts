@@ -67,6 +67,12 @@ describe('a wish', () => {
     expect(() => selectContestants(OWN, { isQuick: false, relays: ['walrelai'] })).toThrow(/walrelai/);
   });
 
+  test('for peer takes all of them, and is refused where there are none', () => {
+    const wishes = { isQuick: false, relays: ['walrelay', 'peer'] };
+    expect(idsOf(selectContestants([...OWN, PEER], wishes))).toEqual(['walrelay', 'debezium']);
+    expect(thrownCode(() => selectContestants(OWN, wishes))).toBe('CONFIG_INVALID');
+  });
+
   test('for another length or backlog changes the sizes', () => {
     const [drain] = selectScenarios({ isQuick: false, scenarios: ['drain'], drainEvents: 500_000 });
     expect(eventsOf(drain!)).toBe(500_000);
