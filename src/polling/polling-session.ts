@@ -1,8 +1,11 @@
+import { clientConfig } from '../config/client-config.ts';
+import { redisExpectations } from '../config/redis-expectations.ts';
 import type { Settings } from '../config/settings.ts';
 import { formatTableName } from '../config/table-name.ts';
 import { createDeferred } from '../core/deferred.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { Logger } from '../ops/logger.ts';
+import { throwFirst } from '../ops/throw-first.ts';
 import type { PollingMetrics, PollingPhase } from '../ops/polling-metrics.ts';
 import { PublishBatch } from '../sink/publish-batch.ts';
 import { Publisher } from '../sink/publisher.ts';
@@ -214,13 +217,7 @@ export class PollingSession {
   async #guardRedis(redis: RedisConnection): Promise<void> {
     const { settings, logger } = this.#options;
     const facts = await readRedisFacts(redis);
-    throwFirst(
-      findRedisProblems(facts, {
-        argumentBytesMax: settings.batchBytesMax + settings.eventBytesMax,
-        isPersistenceRequired: settings.redisPersistence === 'require',
-      }),
-      logger,
-    );
+    throwFirst(findRedisProblems(facts, redisExpectations(settings)), logger);
     for (const warning of findPollingRedisWarnings(facts)) this.#options.warnOnce(warning);
   }
 
@@ -228,12 +225,7 @@ export class PollingSession {
     const { settings } = this.#options;
     return this.#own(
       await PollingConnection.open(
-        {
-          connectionString: settings.databaseUrl,
-          application_name: APPLICATION_NAME,
-          connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-          keepAlive: true,
-        },
+        clientConfig(settings, APPLICATION_NAME),
         // The server ends a slow query first, and says so.
         1.5 * settings.serverSilenceMs,
       ),
@@ -270,11 +262,3 @@ export interface PollingSessionOptions {
 }
 
 const APPLICATION_NAME = 'walrelay-poll';
-const CONNECT_TIMEOUT_MS = 10_000;
-
-function throwFirst(problems: readonly WalrelayError[], logger: Logger): void {
-  const [first, ...others] = problems;
-  if (first === undefined) return;
-  for (const other of others) logger.error({ err: other }, other.message);
-  throw first;
-}

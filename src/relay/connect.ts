@@ -1,18 +1,6 @@
-import type { ClientConfig } from 'pg';
-import type { Settings } from '../config/settings.ts';
 import { type Lsn, parseLsn } from '../core/lsn.ts';
 import { type Catalog, type CatalogNames, catalogSql, parseCatalog, WAL_END_SQL } from '../source/catalog.ts';
 import type { ReplicationConnection } from '../source/replication-connection.ts';
-
-/** How every connection to Postgres is made. `holder` is what pg_stat_activity shows. */
-export function clientConfig(settings: Settings, holder: string): ClientConfig {
-  return {
-    connectionString: settings.databaseUrl,
-    application_name: holder,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-  };
-}
 
 /** Reads the catalog over a replication connection, before it streams. */
 export async function readCatalog(postgres: ReplicationConnection, names: CatalogNames): Promise<Catalog> {
@@ -26,5 +14,3 @@ export async function readWalEnd(postgres: ReplicationConnection): Promise<Lsn> 
   const [row] = await postgres.query(`SELECT ${WAL_END_SQL} AS lsn`);
   return parseLsn(String(row?.['lsn']));
 }
-
-const CONNECT_TIMEOUT_MS = 10_000;

@@ -1,3 +1,5 @@
+import { clientConfig } from '../config/client-config.ts';
+import { redisExpectations } from '../config/redis-expectations.ts';
 import type { Settings } from '../config/settings.ts';
 import { Lane } from '../sink/lane.ts';
 import type { LaneState } from '../sink/lane-state.ts';
@@ -6,7 +8,7 @@ import { findRedisProblems, readRedisFacts } from '../sink/redis-preflight.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
 import { readForkLsn, readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
-import { clientConfig, readCatalog, readWalEnd } from './connect.ts';
+import { readCatalog, readWalEnd } from './connect.ts';
 import { checkHistory } from './history-guard.ts';
 import { type OutboxShape, outboxShape } from './outbox-shape.ts';
 
@@ -30,10 +32,7 @@ export class Ground implements AsyncDisposable {
   static async open(settings: Settings, holder: string): Promise<Ground> {
     const redis = await RedisConnection.open(settings.redisUrl, settings.redisTimeoutMs);
     try {
-      const [problem] = findRedisProblems(await readRedisFacts(redis), {
-        argumentBytesMax: settings.batchBytesMax + settings.eventBytesMax,
-        isPersistenceRequired: settings.redisPersistence === 'require',
-      });
+      const [problem] = findRedisProblems(await readRedisFacts(redis), redisExpectations(settings));
       if (problem !== undefined) throw problem;
       return new Ground(settings, await ReplicationConnection.open(clientConfig(settings, holder)), redis);
     } catch (error) {

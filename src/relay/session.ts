@@ -1,3 +1,5 @@
+import { clientConfig } from '../config/client-config.ts';
+import { redisExpectations } from '../config/redis-expectations.ts';
 import type { Settings } from '../config/settings.ts';
 import { createDeferred } from '../core/deferred.ts';
 import { formatLsn } from '../core/lsn.ts';
@@ -5,6 +7,7 @@ import { formatPosition } from '../core/position.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import { ConfirmTracker } from '../confirm/confirm-tracker.ts';
 import type { Logger } from '../ops/logger.ts';
+import { throwFirst } from '../ops/throw-first.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
 import { Lane } from '../sink/lane.ts';
 import type { LaneState } from '../sink/lane-state.ts';
@@ -16,7 +19,7 @@ import { findProblems, findWarnings } from '../source/preflight.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
 import { slotLockSql } from '../source/slot-lock.ts';
 import { readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
-import { clientConfig, readCatalog } from './connect.ts';
+import { readCatalog } from './connect.ts';
 import { guardHistory } from './ground.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
@@ -102,13 +105,7 @@ export class Session {
   async #guardRedis(redis: RedisConnection): Promise<void> {
     const { settings, logger } = this.#options;
     const facts = await readRedisFacts(redis);
-    throwFirst(
-      findRedisProblems(facts, {
-        argumentBytesMax: settings.batchBytesMax + settings.eventBytesMax,
-        isPersistenceRequired: settings.redisPersistence === 'require',
-      }),
-      logger,
-    );
+    throwFirst(findRedisProblems(facts, redisExpectations(settings)), logger);
     for (const warning of findRedisWarnings(facts)) this.#options.warnOnce(warning);
   }
 
@@ -296,10 +293,3 @@ interface Guarded {
 
 /** Ends after which what is in flight is still awaited: a stop, and a primary that wants to shut down. */
 const MAY_DRAIN: ReadonlySet<string> = new Set(['ABORTED', 'PG_SHUTDOWN']);
-
-function throwFirst(problems: readonly WalrelayError[], logger: Logger): void {
-  const [first, ...others] = problems;
-  if (first === undefined) return;
-  for (const other of others) logger.error({ err: other }, other.message);
-  throw first;
-}

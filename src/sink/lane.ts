@@ -13,7 +13,7 @@ import { describePackedEvent } from './packed-event.ts';
 import { encodeCommandHead } from './command-head.ts';
 import { type LaneState, laneFromFields, laneToFields } from './lane-state.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { classifyReply, isAboutOneEvent, replyError } from './redis-reply.ts';
+import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
 
 /**
  * The lane as one session sees it: reads its state, raises the fence, appends batches, notes the floor. All writing
@@ -142,18 +142,8 @@ function readAppendReply(reply: unknown): [appended: number, skipped: number, re
 function refusedEvent(refusal: string, batch: Batch, packed: Buffer, index: number): WalrelayError {
   if (!isAboutOneEvent(refusal)) return replyError(refusal, 'an event');
   const event = describePackedEvent(packed, index, batch.keys);
-  return new WalrelayError(
-    'EVENT_REFUSED',
-    `Redis refused the event ${event.id} at ${event.lsn} #${event.seq} for the stream ${event.stream}: ${refusal}`,
-    {
-      facts: { stream: event.stream, eventId: event.id, lsn: event.lsn, seq: event.seq },
-      ...(classifyReply(refusal) === 'REDIS_KEY_TYPE'
-        ? {
-            hint: `The key is no stream. Move it out of the way, RENAME ${event.stream} ${event.stream}.old, and restart.`,
-          }
-        : {}),
-    },
-  );
+  const { id, stream, lsn, seq } = event;
+  return eventRefused(refusal, { id, stream, where: `${lsn} #${seq}` }, { lsn, seq });
 }
 
 function pairsToRecord(reply: unknown): Record<string, string> {

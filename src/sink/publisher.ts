@@ -3,7 +3,7 @@ import { WalrelayError } from '../core/walrelay-error.ts';
 import type { PublishBatch } from './publish-batch.ts';
 import { PUBLISH_SCRIPT } from './publish-script.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { classifyReply, isAboutOneEvent, replyError } from './redis-reply.ts';
+import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
 
 export interface PublishOutcome {
   /** How many events of the batch stand in their streams, from its first on. */
@@ -70,16 +70,5 @@ export function readPublishReply(reply: unknown): [accepted: number, refusal: st
 
 function refused(refusal: string, eventId: string, stream: string): WalrelayError {
   if (!isAboutOneEvent(refusal)) return replyError(refusal, 'an event');
-  return new WalrelayError(
-    'EVENT_REFUSED',
-    `Redis refused the event ${eventId} for the stream ${stream}: ${refusal}`,
-    {
-      facts: { stream, eventId },
-      ...(classifyReply(refusal) === 'REDIS_KEY_TYPE'
-        ? {
-            hint: `The key is no stream. Move it out of the way, RENAME ${stream} ${stream}.old, and restart.`,
-          }
-        : {}),
-    },
-  );
+  return eventRefused(refusal, { id: eventId, stream });
 }

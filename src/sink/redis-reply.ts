@@ -50,6 +50,28 @@ export function replyError(reply: string, doing: string, cause?: unknown): Walre
   return new WalrelayError(classifyReply(reply), `Redis refused ${doing}: ${text}`, { cause });
 }
 
+/** One event that Redis refuses for itself alone; `where` names its place in the history, as far as it is known. */
+export function eventRefused(
+  refusal: string,
+  event: { readonly id: string; readonly stream: string; readonly where?: string },
+  facts: Readonly<Record<string, string>> = {},
+): WalrelayError {
+  const { id, stream } = event;
+  const where = event.where === undefined ? '' : ` at ${event.where}`;
+  return new WalrelayError(
+    'EVENT_REFUSED',
+    `Redis refused the event ${id}${where} for the stream ${stream}: ${refusal}`,
+    {
+      facts: { stream, eventId: id, ...facts },
+      ...(classifyReply(refusal) === 'REDIS_KEY_TYPE'
+        ? {
+            hint: `The key is no stream. Move it out of the way, RENAME ${stream} ${stream}.old, and restart.`,
+          }
+        : {}),
+    },
+  );
+}
+
 /** Whether a refusal inside of the append script is about that one event's stream, and not about Redis. */
 export function isAboutOneEvent(refusal: string): boolean {
   return (

@@ -6,9 +6,9 @@
 export function xaddLua(fields: readonly string[]): string {
   const pairs = fields.map((name, index) => `'${name}', v[i + ${index + 1}]`).join(', ');
   const names = fields.map((name) => `'${name}'`).join(', ');
-  return `local reply
-    if v[i] > 0 then
-      reply = pcall('XADD', KEYS[v[i]], '*', ${pairs})
+  return `local key, reply = v[i], nil
+    if key > 0 then
+      reply = pcall('XADD', KEYS[key], '*', ${pairs})
     else
       local names = {${names}}
       local fields = {}
@@ -19,6 +19,6 @@ export function xaddLua(fields: readonly string[]): string {
           fields[#fields + 1] = value
         end
       end
-      reply = pcall('XADD', KEYS[-v[i]], '*', unpack(fields))
+      reply = pcall('XADD', KEYS[-key], '*', unpack(fields))
     end`;
 }
