@@ -19,6 +19,7 @@ import { findProblems, findWarnings } from '../source/preflight.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
 import { slotLockSql } from '../source/slot-lock.ts';
 import { readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
+import { CatalogGuard } from './catalog-guard.ts';
 import { readCatalog } from './connect.ts';
 import { guardHistory } from './ground.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
@@ -198,9 +199,14 @@ export class Session {
       watch: this.#watch,
       watermark: state.watermark,
       tracker: new ConfirmTracker({ confirmedLsn, floorLsn: state.floorLsn }),
-      publicationIdentity: state.publicationIdentity,
+      guard: new CatalogGuard({
+        settings,
+        shape,
+        metrics,
+        publicationIdentity: state.publicationIdentity,
+        warnOnce: (warning) => this.#options.warnOnce(warning),
+      }),
       walSenderTimeoutMs: catalog.server.walSenderTimeoutMs,
-      warnOnce: (warning) => this.#options.warnOnce(warning),
       progressed: () => this.#options.progressed(),
     });
     this.#streaming = streaming;

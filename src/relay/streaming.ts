@@ -10,11 +10,9 @@ import type { RelayMetrics } from '../ops/metrics.ts';
 import { postgresTimeToUnixMs } from '../sink/commit-time.ts';
 import type { Lane } from '../sink/lane.ts';
 import type { RedisConnection } from '../sink/redis-connection.ts';
-import type { Catalog } from '../source/catalog.ts';
 import type { CatalogWatch } from '../source/catalog-watch.ts';
-import { isLost, slotLost } from '../source/preflight.ts';
 import type { ReplicationConnection } from '../source/replication-connection.ts';
-import { publicationChanged } from './history-guard.ts';
+import type { CatalogGuard } from './catalog-guard.ts';
 import { computeLiveness, type Liveness } from './liveness.ts';
 import type { OutboxShape } from './outbox-shape.ts';
 import { Pump } from './pump.ts';
@@ -212,7 +210,7 @@ export class Streaming {
   async #confirm(canAskCatalog: boolean): Promise<void> {
     if (canAskCatalog) {
       const receivedLsn = this.#tracker.receivedLsn;
-      this.#checkCatalog(await this.#options.watch.read());
+      this.#options.guard.check(await this.#options.watch.read());
       this.#tracker.verify(receivedLsn);
     }
     const floorLsn = this.#tracker.nextFloor;
@@ -221,40 +219,6 @@ export class Streaming {
     if (!this.#tracker.noteFloor(floorLsn)) return;
     this.#sendStatus({ isReplyRequested: false });
     this.#options.progressed();
-  }
-
-  #checkCatalog(catalog: Catalog): void {
-    const { metrics, settings, shape, publicationIdentity } = this.#options;
-    const { publication, slot, table, server } = catalog;
-    metrics.setServerWalEndLsn(server.walEndLsn);
-    if (slot !== null) {
-      metrics.setSlot({ retainedBytes: slot.retainedBytes ?? 0, safeBytes: slot.safeWalBytes });
-      if (isLost(slot)) throw slotLost(settings.slot, slot);
-      if (slot.walStatus === 'unreserved') {
-        this.#options.warnOnce(
-          'the slot is beyond max_slot_wal_keep_size: it is lost at the next checkpoint unless the relay catches up',
-        );
-      }
-    }
-    if (publication === null) {
-      throw new WalrelayError(
-        'PUBLICATION_CHANGED',
-        `the publication ${settings.publication} was dropped while the relay ran; nothing was confirmed past the last time it was seen`,
-      );
-    }
-    if (table === null) {
-      const { schema, name } = shape.expected.table;
-      throw new WalrelayError(
-        'TABLE_MISSING',
-        `the table ${schema}.${name} was dropped or renamed while the relay ran`,
-        {
-          hint: 'Rename it back, or set WALRELAY_TABLE to its new name; nothing was confirmed past the last time it was seen.',
-        },
-      );
-    }
-    if (publication.identity !== publicationIdentity) {
-      throw publicationChanged(publicationIdentity, publication.identity);
-    }
   }
 
   #checkLiveness(): void {
@@ -321,9 +285,9 @@ export interface StreamingOptions {
   readonly watch: CatalogWatch;
   readonly watermark: Position;
   readonly tracker: ConfirmTracker;
-  readonly publicationIdentity: string;
+  /** Judges what the catalog says while events flow. */
+  readonly guard: CatalogGuard;
   readonly walSenderTimeoutMs: number;
-  warnOnce(warning: string): void;
   /** A batch was accepted, or a position confirmed. */
   progressed(): void;
 }
