@@ -90,7 +90,7 @@ function findValue(
       return { given: { where: `${row.envFile} (${path})`, raw } };
     } catch (error) {
       return {
-        problem: `${row.envFile}: ${path} can't be read (${reasonOf(error)}); expected a file with the URL`,
+        problem: `${row.envFile}: ${path} can't be read (${reasonOf(error)}); expected a file with the value`,
       };
     }
   }

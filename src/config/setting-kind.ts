@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { formatByteSize, parseByteSize } from './byte-size.ts';
+import { type Durability, parseDurability } from './durability.ts';
+import { type HostPort, parseHostPorts } from './redis-target.ts';
 import { IDENTIFIER_BYTES_MAX, isIdentifier, parseTableName, type TableName } from './table-name.ts';
 
 /**
@@ -63,6 +65,16 @@ export function identifier(): SettingKind<string> {
 export function tableName(): SettingKind<TableName> {
   const accepts = 'schema.table, or table; a part with other than a-z, 0-9 and _ in double quotes';
   return kind(accepts, 'schema.table', (raw) => (typeof raw === 'string' ? parseTableName(raw) : undefined));
+}
+
+export function durability(): SettingKind<Durability> {
+  const accepts = 'reply, fsync, or replicas:N with the number of replicas';
+  return kind(accepts, 'level', (raw) => (typeof raw === 'string' ? parseDurability(raw) : undefined));
+}
+
+export function hostPorts(): SettingKind<readonly HostPort[]> {
+  const accepts = 'host:port, several with commas between them, or none';
+  return kind(accepts, 'host:port,…', (raw) => (typeof raw === 'string' ? parseHostPorts(raw) : undefined));
 }
 
 /** Text with `${column}` placeholders. Whether the columns exist is for the guards to find out. */

@@ -4,6 +4,8 @@ import { postgresUrl, redisUrl } from './connection-url.ts';
 import {
   byteSize,
   choice,
+  durability,
+  hostPorts,
   identifier,
   milliseconds,
   portOrOff,
@@ -77,8 +79,36 @@ export const settingShape = {
     group: 'connections',
     env: 'REDIS_URL',
     isSecret: true,
-    description: 'The Redis (6.2 or later) or Valkey that holds the streams.',
+    description:
+      'The Redis (6.2 or later) or Valkey that holds the streams; with sentinels or a cluster, one of their nodes.',
   }),
+  redisMode: setting(choice(['standalone', 'sentinel', 'cluster']), {
+    group: 'connections',
+    default: 'standalone',
+    description: 'What REDIS_URL names: a server, a sentinel, or a node of a cluster.',
+  }),
+  redisNodes: setting(hostPorts(), {
+    group: 'connections',
+    default: 'none',
+    description: 'Further sentinels or cluster nodes, to be asked when the one of REDIS_URL is away.',
+  }),
+  redisSentinelMaster: setting(
+    text('the name of a master', 'name', (name) => /^[\w.-]+$/.test(name)),
+    {
+      group: 'connections',
+      default: 'mymaster',
+      description: 'The name under which the sentinels know the master.',
+    },
+  ),
+  redisSentinelPassword: setting(
+    text('a password, or none', 'password', (password) => password !== ''),
+    {
+      group: 'connections',
+      isSecret: true,
+      default: 'none',
+      description: 'The password of the sentinels themselves, when they have one.',
+    },
+  ),
 
   table: setting(tableName(), {
     group: 'outbox',
@@ -229,6 +259,20 @@ export const settingShape = {
     default: '10000',
     description: 'An append unanswered for this long ends the session.',
   }),
+  durability: setting(durability(), {
+    group: 'connections',
+    default: 'reply',
+    description:
+      'When an entry counts as safe: reply (Redis answered), fsync (on its disk; Redis 7.2 or later, Valkey) or ' +
+      'replicas:N (on N replicas). Postgres keeps an event until then.',
+  }),
+  replayWindowMs: setting(milliseconds({ min: 0, max: 60 * MINUTE_MS }), {
+    group: 'timing',
+    default: '5000',
+    description:
+      'How long Postgres keeps an event after it is safe in Redis: a Redis that comes back without its last writes, ' +
+      'up to this long, is refilled.',
+  }),
   redisPersistence: setting(choice(['warn', 'require']), {
     group: 'connections',
     default: 'warn',
@@ -273,7 +317,7 @@ export const settingShape = {
   }),
   standbyPollMs: setting(milliseconds({ min: 10, max: MINUTE_MS }), {
     group: 'timing',
-    default: '250',
+    default: '50',
     description: 'How often a standby looks whether the slot is free.',
   }),
 };

@@ -46,6 +46,8 @@ export class Outbox implements AsyncDisposable {
       WALRELAY_STREAM: `${name}.\${aggregatetype}`,
       WALRELAY_WATCH_INTERVAL_MS: '100',
       WALRELAY_BACKOFF_MAX_MS: '500',
+      // A test that waits for a confirmation would wait for the window too.
+      WALRELAY_REPLAY_WINDOW_MS: '0',
       ...options.env,
     };
   }

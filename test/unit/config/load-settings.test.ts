@@ -44,6 +44,11 @@ describe('what applies', () => {
     expect(load({ env: REQUIRED })).toEqual({
       databaseUrl: DATABASE_URL,
       redisUrl: REDIS_URL,
+      redisMode: 'standalone',
+      redisNodes: [],
+      redisSentinelMaster: 'mymaster',
+      redisSentinelPassword: 'none',
+      durability: { level: 'reply' },
       table: { schema: 'public', name: 'outbox' },
       publication: 'walrelay',
       slot: 'walrelay',
@@ -70,6 +75,7 @@ describe('what applies', () => {
       eventBytesMax: 16 * 1024 ** 2,
       memoryBudgetBytes: 64 * 1024 ** 2,
       redisTimeoutMs: 10_000,
+      replayWindowMs: 5000,
       redisPersistence: 'warn',
       startTimeoutMs: 60_000,
       drainTimeoutMs: 5000,
@@ -78,7 +84,7 @@ describe('what applies', () => {
       statusIntervalMs: 10_000,
       serverSilenceMs: 30_000,
       watchIntervalMs: 1000,
-      standbyPollMs: 250,
+      standbyPollMs: 50,
     });
   });
 
@@ -234,7 +240,7 @@ describe('what is refused', () => {
       "--config: nowhere.yaml can't be read (ENOENT); expected a YAML file with settings",
     ]);
     expect(problemsOf({ env: { REDIS_URL, DATABASE_URL_FILE: '/run/db' } })).toEqual([
-      "DATABASE_URL_FILE: /run/db can't be read (ENOENT); expected a file with the URL",
+      "DATABASE_URL_FILE: /run/db can't be read (ENOENT); expected a file with the value",
     ]);
   });
 

@@ -32,6 +32,11 @@ test('only the groups that a command uses', () => {
     '--config <path>',
     '--database-url <url>',
     '--redis-url <url>',
+    '--redis-mode <name>',
+    '--redis-nodes <host:port,…>',
+    '--redis-sentinel-master <name>',
+    '--redis-sentinel-password <password>',
+    '--durability <level>',
     '--redis-persistence <warn|require>',
   ]);
 });
