@@ -1,5 +1,5 @@
 import type { Batch } from '../src/sink/batch.ts';
-import { Lane } from '../src/sink/lane.ts';
+import { Lane, loadScripts } from '../src/sink/lane.ts';
 import { RedisConnection } from '../src/sink/redis-connection.ts';
 import { ORIGIN, positionToHex } from '../src/core/position.ts';
 import { startRedis } from '../dev/servers/redis.ts';
@@ -19,7 +19,10 @@ export interface ScriptCost {
 /** What the append script costs in a Redis of its own, for batches as the relay makes them. */
 export async function scriptCost(batches: readonly Batch[]): Promise<ScriptCost[]> {
   const server = await startRedis({ args: ['--appendonly', 'no', '--save', ''] });
-  const redis = await RedisConnection.open(server.url, 10_000);
+  const redis = await RedisConnection.open(
+    { url: server.url, mode: 'standalone', seeds: [], sentinelMaster: '', sentinelPassword: undefined },
+    10_000,
+  );
   try {
     const costs: ScriptCost[] = [];
     for (const batch of batches) costs.push(await costOf(batch, redis));
@@ -31,10 +34,10 @@ export async function scriptCost(batches: readonly Batch[]): Promise<ScriptCost[
 }
 
 async function costOf(batch: Batch, redis: RedisConnection): Promise<ScriptCost> {
-  const lane = new Lane(redis, LANE_KEY);
+  const lane = new Lane({ writer: redis, waiter: redis }, LANE_KEY);
   await redis.command('clearing', 'FLUSHALL');
   await redis.command('making a lane', 'HSET', LANE_KEY, 'epoch', '', 'fence', '');
-  await lane.loadScripts();
+  await loadScripts(redis);
   await redis.command('clearing the statistics', 'CONFIG', 'RESETSTAT');
   const before = await cpuUs(redis);
   for (let round = 0; round < ROUNDS; round += 1) {

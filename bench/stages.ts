@@ -40,17 +40,20 @@ function decode(handler: TransactionHandler, chunkEnd: () => void): void {
 function encode(batchEventsMax: number, take: (batch: Batch) => void): void {
   const pump = new Pump({
     router: new StreamRouter(parseStreamTemplate('outbox.'), [], 'walrelay:bench'),
-    tracker: new ConfirmTracker({ confirmedLsn: ZERO_LSN, floorLsn: ZERO_LSN }),
-    watermark: ORIGIN,
+    tracker: new ConfirmTracker({ confirmedLsn: ZERO_LSN, floorLsn: ZERO_LSN, replayWindowMs: 0 }),
+    isSingleLane: true,
     batchEventsMax,
     batchBytesMax: 256 * 1024,
     inFlightBatchesMax: 4,
     pauseAtBytes: 48 * 1024 * 1024,
-    append: async (batch) => {
-      batch.seal();
-      take(batch);
-      return { skipped: 0 };
-    },
+    lane: () => ({
+      watermark: ORIGIN,
+      async append(batch) {
+        batch.seal();
+        take(batch);
+        return { skipped: 0 };
+      },
+    }),
     setPaused() {},
     failed(error) {
       throw error;

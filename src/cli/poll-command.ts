@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { SettingKey } from '../config/settings.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
 import { componentLogger } from '../ops/logger.ts';
 import { PollingMetrics } from '../ops/polling-metrics.ts';
 import { PollingRelay } from '../polling/polling-relay.ts';
@@ -13,6 +14,8 @@ const MEANINGLESS: readonly SettingKey[] = [
   'statusIntervalMs',
   'watchIntervalMs',
   'standbyPollMs',
+  'durability',
+  'replayWindowMs',
 ];
 
 export function addPollCommand(program: Command, version: string): void {
@@ -43,6 +46,11 @@ SIGTERM or SIGINT finishes the batch in hand, commits it and exits with 0; a sec
 
 async function poll(command: Command, version: string): Promise<void> {
   const settings = commandSettings(command);
+  if (settings.redisMode === 'cluster') {
+    throw new WalrelayError('CONFIG_INVALID', 'walrelay poll does not write to a Redis Cluster', {
+      hint: 'Use `walrelay run`, or a single Redis.',
+    });
+  }
   const metrics = new PollingMetrics({ version });
   await runDaemon({ settings, version, metrics }, (logger) => {
     const relay = new PollingRelay({

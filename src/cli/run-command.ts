@@ -10,12 +10,14 @@ export function addRunCommand(program: Command, version: string): void {
   const command = program
     .command('run')
     .description('Relay until told to stop. Stands by while another relay holds the slot.')
+    .option('--steal', 'end the connection of the relay that holds the slot, and take over at once')
     .addHelpText(
       'after',
       `
 Examples:
   $ DATABASE_URL=postgres://relay@db/shop REDIS_URL=redis://cache walrelay run
   $ walrelay run --config walrelay.yaml --log-level debug
+  $ walrelay run --steal              take the slot from a relay that holds it and hangs
 
 SIGTERM or SIGINT stops reading, finishes what is in flight, confirms it and exits with 0; a second one exits at once.`,
     );
@@ -36,6 +38,7 @@ async function run(command: Command, version: string): Promise<void> {
       metrics,
       holder: holderName(),
       random: Math.random,
+      isStealing: command.opts<{ steal?: true }>().steal === true,
     });
     return {
       run: () => relay.run(),

@@ -5,5 +5,6 @@ export function redisExpectations(settings: Settings) {
   return {
     argumentBytesMax: settings.batchBytesMax + settings.eventBytesMax,
     isPersistenceRequired: settings.redisPersistence === 'require',
+    isCluster: settings.redisMode === 'cluster',
   };
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { formatByteSize, parseByteSize } from './byte-size.ts';
-import { type Durability, parseDurability } from './durability.ts';
-import { type HostPort, parseHostPorts } from './redis-target.ts';
+import { type Durability, parseDurability } from '../core/durability.ts';
+import type { HostPort } from '../core/redis-target.ts';
+import { parseHostPorts } from './redis-target.ts';
 import { IDENTIFIER_BYTES_MAX, isIdentifier, parseTableName, type TableName } from './table-name.ts';
 
 /**

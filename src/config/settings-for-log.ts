@@ -1,4 +1,4 @@
-import { formatDurability } from './durability.ts';
+import { formatDurability } from '../core/durability.ts';
 import { redactUrl } from './redact-url.ts';
 import type { Settings } from './settings.ts';
 import { formatTableName } from './table-name.ts';

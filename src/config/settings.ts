@@ -361,6 +361,14 @@ function checkTogether(values: Values, context: z.RefinementCtx): void {
     }
   }
 
+  if (
+    areValid('redisMode', 'metaKey') &&
+    values.redisMode === 'cluster' &&
+    /[{}]/.test(values.metaKey ?? '')
+  ) {
+    refuse('metaKey', 'a key without braces on a cluster: each lane adds its own hash tag to it');
+  }
+
   const columnKeys = [
     'columnId',
     'columnAggregateType',

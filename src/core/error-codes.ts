@@ -137,6 +137,11 @@ export const ERROR_CODES = {
   REDIS_VERSION: operator(EXIT.redis, 'Use Redis 6.2 or later, or Valkey.'),
   REDIS_EVICTS: operator(EXIT.redis, 'CONFIG SET maxmemory-policy noeviction'),
   REDIS_VOLATILE: operator(EXIT.redis, 'CONFIG SET appendonly yes, or WALRELAY_REDIS_PERSISTENCE=warn.'),
+  REDIS_MODE: operator(EXIT.redis, 'Set WALRELAY_REDIS_MODE to what REDIS_URL names.'),
+  REDIS_DURABILITY: operator(
+    EXIT.redis,
+    'For fsync: CONFIG SET appendonly yes, on Redis 7.2 or later or Valkey. Or choose another WALRELAY_DURABILITY.',
+  ),
   REDIS_LIMIT: operator(
     EXIT.redis,
     'CONFIG SET proto-max-bulk-len 512mb, or lower WALRELAY_EVENT_BYTES_MAX.',

@@ -68,7 +68,15 @@ export class RelayMetrics {
   readonly #paused = this.#gauge('paused', '1 while reading from Postgres is paused');
   readonly #received = this.#gauge('received_lsn_bytes', 'Received LSN as a byte offset in the WAL');
   readonly #confirmed = this.#gauge('confirmed_lsn_bytes', 'Confirmed LSN as a byte offset in the WAL');
-  readonly #lag = this.#gauge('lag_bytes', "The server's WAL end minus the confirmed LSN");
+  readonly #accepted = this.#gauge(
+    'accepted_lsn_bytes',
+    'Up to where Redis has accepted everything, as a byte offset in the WAL',
+  );
+  readonly #lag = this.#gauge('lag_bytes', "The server's WAL end minus the accepted LSN");
+  readonly #shortWaits = this.#counter(
+    'short_waits_total',
+    'Waits for the disk or for replicas that ended without them; nothing was confirmed meanwhile',
+  );
   readonly #slotRetained = this.#gauge('slot_retained_bytes', 'WAL that the server keeps for the slot');
   readonly #slotSafe = this.#gauge(
     'slot_safe_bytes',
@@ -78,11 +86,18 @@ export class RelayMetrics {
     'last_event_timestamp_seconds',
     'When Redis last accepted an event (Unix time)',
   );
-  readonly #ofSession = [this.#received, this.#confirmed, this.#lag, this.#slotRetained, this.#slotSafe];
+  readonly #ofSession = [
+    this.#received,
+    this.#accepted,
+    this.#confirmed,
+    this.#lag,
+    this.#slotRetained,
+    this.#slotSafe,
+  ];
   readonly #sessionErrors: Counter<'code'>;
   readonly #phases: Gauge<'phase'>;
 
-  #confirmedLsn: Lsn | undefined;
+  #acceptedLsn: Lsn | undefined;
   #serverWalEndLsn: Lsn | undefined;
 
   constructor(options: { version: string; nowMs?: () => number; hasProcessMetrics?: boolean }) {
@@ -139,7 +154,7 @@ export class RelayMetrics {
   /** The session is over: what it knew of the servers is stale now, and a stale value would read as a fresh one. */
   forgetSession(): void {
     for (const gauge of this.#ofSession) gauge.remove();
-    this.#confirmedLsn = undefined;
+    this.#acceptedLsn = undefined;
     this.#serverWalEndLsn = undefined;
     this.setInFlight({ batches: 0, heldBytes: 0 });
     this.setPaused(false);
@@ -163,9 +178,17 @@ export class RelayMetrics {
   }
 
   setConfirmedLsn(lsn: Lsn): void {
-    this.#confirmedLsn = lsn;
     this.#confirmed.set(Number(lsn));
+  }
+
+  setAcceptedLsn(lsn: Lsn): void {
+    this.#acceptedLsn = lsn;
+    this.#accepted.set(Number(lsn));
     this.#updateLag();
+  }
+
+  recordShortWait(): void {
+    this.#shortWaits.inc();
   }
 
   setServerWalEndLsn(lsn: Lsn): void {
@@ -186,9 +209,9 @@ export class RelayMetrics {
   }
 
   #updateLag(): void {
-    if (this.#confirmedLsn === undefined || this.#serverWalEndLsn === undefined) return;
-    // A keepalive may be older than what has been confirmed since.
-    const lag = this.#serverWalEndLsn - this.#confirmedLsn;
+    if (this.#acceptedLsn === undefined || this.#serverWalEndLsn === undefined) return;
+    // A keepalive may be older than what has been accepted since.
+    const lag = this.#serverWalEndLsn - this.#acceptedLsn;
     this.#lag.set(lag > 0n ? Number(lag) : 0);
   }
 

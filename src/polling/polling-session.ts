@@ -1,5 +1,6 @@
 import { clientConfig } from '../config/client-config.ts';
 import { redisExpectations } from '../config/redis-expectations.ts';
+import { redisTarget } from '../config/redis-target.ts';
 import type { Settings } from '../config/settings.ts';
 import { formatTableName } from '../config/table-name.ts';
 import { createDeferred } from '../core/deferred.ts';
@@ -74,7 +75,7 @@ export class PollingSession {
   async #run(): Promise<void> {
     const { settings, table, logger } = this.#options;
     // Redis first: while it is away, no row is locked.
-    const redis = this.#own(await RedisConnection.open(settings.redisUrl, settings.redisTimeoutMs));
+    const redis = this.#own(await RedisConnection.open(redisTarget(settings), settings.redisTimeoutMs));
     const postgres = await this.#connect();
     this.#enter('guarding');
     await this.#guardRedis(redis);

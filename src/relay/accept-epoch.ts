@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
 import { formatPosition, ORIGIN, type Position } from '../core/position.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
-import type { Lane } from '../sink/lane.ts';
+import type { LaneSet } from '../sink/lane-set.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import { findProblems } from '../source/preflight.ts';
 import { createSlotSql } from '../source/setup-sql.ts';
@@ -25,11 +25,11 @@ export interface EpochProposal {
  * epoch begins where the slot is; what lies before it is the operator's to judge.
  */
 export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
-  const { settings, shape, lane } = ground;
+  const { settings, shape, lanes } = ground;
   const catalog = await ground.readCatalog();
   const problems = findProblems(catalog, shape.expected).filter((found) => found.code !== 'SLOT_MISSING');
   if (problems[0] !== undefined) throw problems[0];
-  const replaces = await readLane(lane, settings.metaKey);
+  const replaces = await readLane(lanes, settings.metaKey);
   const startLsn = catalog.slot?.confirmedLsn ?? null;
   const trouble = await findTrouble(ground, replaces);
   const consequences: string[] = [];
@@ -89,7 +89,7 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
 
 /** Writes the new epoch. Throws when the lane changed since the proposal. */
 export async function acceptEpoch(ground: Ground, proposal: EpochProposal): Promise<LaneState> {
-  const { postgres, shape, lane, settings } = ground;
+  const { postgres, shape, lanes, settings } = ground;
   let startLsn = proposal.startLsn;
   if (proposal.needsSlot) {
     const [row] = await postgres.query(createSlotSql(shape.expected));
@@ -110,7 +110,7 @@ export async function acceptEpoch(ground: Ground, proposal: EpochProposal): Prom
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
   };
-  if (!(await lane.write(accepted, replaces?.epoch ?? null))) {
+  if (!(await lanes.write(accepted, replaces?.epoch ?? null))) {
     throw new WalrelayError('EPOCH_CHANGED', 'somebody else changed the lane state in the meantime', {
       hint: 'Look again: `walrelay epoch show`.',
     });
@@ -119,9 +119,9 @@ export async function acceptEpoch(ground: Ground, proposal: EpochProposal): Prom
 }
 
 /** A damaged lane state can't be replaced, since nobody knows what it said. */
-async function readLane(lane: Lane, metaKey: string): Promise<LaneState | null> {
+async function readLane(lanes: LaneSet, metaKey: string): Promise<LaneState | null> {
   try {
-    return await lane.read();
+    return await lanes.read();
   } catch (thrown) {
     const error = toWalrelayError(thrown);
     if (error.code !== 'REDIS_BEHIND') throw error;

@@ -1,15 +1,19 @@
 import { clientConfig } from '../config/client-config.ts';
 import { redisExpectations } from '../config/redis-expectations.ts';
+import { redisTarget } from '../config/redis-target.ts';
 import type { Settings } from '../config/settings.ts';
-import { Lane } from '../sink/lane.ts';
+import { DurabilityWait } from '../sink/durability-wait.ts';
+import type { LaneSet } from '../sink/lane-set.ts';
 import type { LaneState } from '../sink/lane-state.ts';
-import { RedisConnection } from '../sink/redis-connection.ts';
+import type { RedisConnection } from '../sink/redis-connection.ts';
+import { RedisNodes } from '../sink/redis-nodes.ts';
 import { findRedisProblems, readRedisFacts } from '../sink/redis-preflight.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
 import { readForkLsn, readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
 import { readCatalog, readWalEnd } from './connect.ts';
 import { checkHistory } from './history-guard.ts';
+import { openLanes } from './open-lanes.ts';
 import { type OutboxShape, outboxShape } from './outbox-shape.ts';
 
 /** Both servers, connected, for a command that looks or sets up and does not stream. */
@@ -17,26 +21,35 @@ export class Ground implements AsyncDisposable {
   readonly settings: Settings;
   readonly shape: OutboxShape;
   readonly postgres: ReplicationConnection;
+  /** The node that holds the lane state; on a single Redis, the server. */
   readonly redis: RedisConnection;
-  readonly lane: Lane;
+  readonly nodes: RedisNodes;
+  readonly lanes: LaneSet;
 
-  private constructor(settings: Settings, postgres: ReplicationConnection, redis: RedisConnection) {
+  private constructor(settings: Settings, postgres: ReplicationConnection, nodes: RedisNodes) {
     this.settings = settings;
     this.shape = outboxShape(settings);
     this.postgres = postgres;
-    this.redis = redis;
-    this.lane = new Lane(redis, settings.metaKey);
+    this.nodes = nodes;
+    this.redis = nodes.nodeOf(settings.metaKey).writer;
+    this.lanes = openLanes(
+      settings,
+      nodes,
+      new DurabilityWait({ level: 'reply' }, settings.redisTimeoutMs, () => {}),
+    );
   }
 
   /** Throws when a server can't be reached or Redis is none to trust with streams. */
   static async open(settings: Settings, holder: string): Promise<Ground> {
-    const redis = await RedisConnection.open(settings.redisUrl, settings.redisTimeoutMs);
+    const nodes = await RedisNodes.open(redisTarget(settings), settings.redisTimeoutMs);
     try {
-      const [problem] = findRedisProblems(await readRedisFacts(redis), redisExpectations(settings));
-      if (problem !== undefined) throw problem;
-      return new Ground(settings, await ReplicationConnection.open(clientConfig(settings, holder)), redis);
+      for (const node of nodes.writers) {
+        const [problem] = findRedisProblems(await readRedisFacts(node), redisExpectations(settings));
+        if (problem !== undefined) throw problem;
+      }
+      return new Ground(settings, await ReplicationConnection.open(clientConfig(settings, holder)), nodes);
     } catch (error) {
-      redis.destroy();
+      nodes.destroy();
       throw error;
     }
   }
@@ -55,7 +68,7 @@ export class Ground implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.redis.destroy();
+    this.nodes.destroy();
     await this.postgres.close(GOODBYE_TIMEOUT_MS);
   }
 }

@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn } from '../core/lsn.ts';
 import { formatPosition } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import type { LaneState } from '../sink/lane-state.ts';
+import type { LanePart, LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { freshSlotComment } from '../source/setup-sql.ts';
 import type { SystemIdentity } from '../source/system-identity.ts';
@@ -69,9 +69,33 @@ export function checkHistory(history: History): void {
         'Events between the two may be missing from the streams',
     );
   }
+  if (confirmedLsn !== null) for (const part of lane.parts ?? []) checkPart(part, lane.epoch, confirmedLsn);
   const publicationIdentity = catalog.publication?.identity ?? '';
   if (lane.publicationIdentity !== publicationIdentity)
     throw publicationChanged(lane.publicationIdentity, publicationIdentity);
+}
+
+/**
+ * A lane of a cluster may come back without its tail while the others are whole. What it lost is read again when
+ * Postgres still has it: then the newest floor that was noted for it and confirmed is still there.
+ */
+function checkPart(part: LanePart, epoch: number, confirmedLsn: Lsn): void {
+  if (part.state !== null && part.state.epoch !== epoch) {
+    throw new WalrelayError(
+      'REDIS_BEHIND',
+      `the lane state ${part.key} is in epoch ${part.state.epoch}, the others in epoch ${epoch}: ` +
+        'Redis lost what it had accepted, or `walrelay epoch accept` was interrupted',
+    );
+  }
+  const provenLsn = part.notedLsns.findLast((lsn) => lsn <= confirmedLsn);
+  const floorLsn = part.state?.floorLsn ?? null;
+  if (provenLsn === undefined || (floorLsn !== null && floorLsn >= provenLsn)) return;
+  throw new WalrelayError(
+    'REDIS_BEHIND',
+    `the slot was confirmed up to ${formatLsn(confirmedLsn)} and the lane ${part.key} had entries up to ` +
+      `${formatLsn(provenLsn)}, but remembers ${floorLsn === null ? 'nothing' : `only ${formatLsn(floorLsn)}`}: its node lost ` +
+      'what it had accepted. Events between the two may be missing from its streams',
+  );
 }
 
 export function publicationChanged(before: string, now: string): WalrelayError {

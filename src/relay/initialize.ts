@@ -32,7 +32,7 @@ export interface InitOptions {
  * It never replaces a slot and never overwrites a lane state.
  */
 export async function initialize(ground: Ground, options: InitOptions): Promise<void> {
-  const { postgres, shape, settings, lane } = ground;
+  const { postgres, shape, settings, lanes } = ground;
   const names = shape.expected;
   await postgres.query(initLockSql(names));
   const before = await ground.readCatalog();
@@ -58,7 +58,7 @@ export async function initialize(ground: Ground, options: InitOptions): Promise<
 
   let isNewSlot = false;
   if (before.slot === null) {
-    const laneBefore = await lane.read();
+    const laneBefore = await lanes.read();
     if (laneBefore !== null) throw slotGone(settings.slot, laneBefore.floorLsn);
     const [row] = await postgres.query(createSlotSql(names));
     isNewSlot = true;
@@ -79,10 +79,10 @@ async function initializeLane(
   isNewSlot: boolean,
   step: (step: InitStep) => void,
 ): Promise<void> {
-  const { settings, lane } = ground;
+  const { settings, lanes } = ground;
   const catalog = await ground.readCatalog();
   const identity = await ground.readIdentity();
-  const existing = await lane.read();
+  const existing = await lanes.read();
   if (existing !== null) {
     await ground.checkHistory(existing, catalog, identity);
     step({ what: 'lane state', isNew: false, detail: settings.metaKey });
@@ -92,7 +92,7 @@ async function initializeLane(
   if (confirmedLsn === null || !(isNewSlot || isFreshSlot(catalog, settings.slot))) {
     throw laneMissing(settings.metaKey, catalog, false);
   }
-  const isWritten = await lane.write(
+  const isWritten = await lanes.write(
     {
       epoch: 1,
       fence: 0,

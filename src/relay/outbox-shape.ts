@@ -17,7 +17,8 @@ export interface OutboxShape {
    * table was re-created is read too.
    */
   isOutbox(relation: Relation, tableOid: number): boolean;
-  createRouter(): StreamRouter;
+  /** `laneOf` gives the number of a stream's lane; without it, all are of one. */
+  createRouter(laneOf?: (stream: string) => number): StreamRouter;
 }
 
 /** The names that a template may use whatever the columns are called. */
@@ -56,6 +57,6 @@ export function outboxShape(settings: Settings): OutboxShape {
     expected: { table, publication: settings.publication, slot: settings.slot, columns: names },
     isOutbox: (relation, tableOid) =>
       relation.oid === tableOid || (relation.schema === table.schema && relation.table === table.name),
-    createRouter: () => new StreamRouter(template, templateSlots, settings.metaKey),
+    createRouter: (laneOf) => new StreamRouter(template, templateSlots, settings.metaKey, laneOf),
   };
 }

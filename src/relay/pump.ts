@@ -1,35 +1,41 @@
 import { createDeferred, type Deferred } from '../core/deferred.ts';
 import type { Lsn } from '../core/lsn.ts';
-import { ORIGIN, type Position } from '../core/position.ts';
 import type { ConfirmTracker } from '../confirm/confirm-tracker.ts';
 import { ROLE } from '../decode/outbox-columns.ts';
 import type { TransactionHandler } from '../decode/pgoutput-decoder.ts';
 import type { StreamRouter } from '../route/stream-router.ts';
 import { Batch } from '../sink/batch.ts';
+import type { AppendLane } from '../sink/lane-set.ts';
 import { TransactionStamp } from '../sink/transaction-stamp.ts';
+import { Outlet } from './outlet.ts';
 
 /**
  * Moves events from the decoder into batches and batches into Redis: decides when a batch is closed, when it is
  * sent, and when reading must pause. Adaptive, and without a timer: when the bytes that had arrived are used up,
- * what is there goes out, unless something is in flight: then it keeps filling, and goes out with the next answer or
- * when it is full. One event alone costs one round trip; under load batches grow by themselves.
+ * what is there goes out, unless something of its lane is in flight: then it keeps filling, and goes out with the next
+ * answer or when it is full. One event alone costs one round trip; under load batches grow by themselves.
  *
- * Owns: the open batch, the queue of closed ones, the chain of positions (I2), the bytes held (I6).
+ * Owns: the outlets, one for each lane, the numbers of the batches, the bytes held (I6).
  * Must not know: sockets, SQL, what happens after a failure.
  */
 export class Pump implements TransactionHandler {
   readonly #options: PumpOptions;
   readonly #stamp = new TransactionStamp();
-  readonly #queue: Batch[] = [];
+  /** By the number of the lane. */
+  readonly #outlets: Outlet[] = [];
+  /** The one lane of a single Redis: what stands in it is known before an event is routed. */
+  readonly #only: Outlet | null;
+  /** Outlets whose batch is being filled. */
+  readonly #filling = new Set<Outlet>();
   readonly #spare: Buffer[] = [];
-  #open: Batch | null = null;
+  /** Batches accepted before one that was begun earlier, in another lane. */
+  readonly #acceptedAhead = new Set<number>();
   #batchCount = 0;
-  #lastPosition: Position;
+  #acceptedCount = 0;
   #inFlightCount = 0;
+  #queuedCount = 0;
   #heldBytes = 0;
   #ordinal = 0;
-  /** The slot resends what was not confirmed; what is at or below the watermark stands in Redis already. */
-  #isResent: boolean;
   #resentCount = 0;
   #transactionCount = 0;
   #isPaused = false;
@@ -38,12 +44,11 @@ export class Pump implements TransactionHandler {
 
   constructor(options: PumpOptions) {
     this.#options = options;
-    this.#lastPosition = options.watermark;
-    this.#isResent = options.watermark.commitLsn > ORIGIN.commitLsn;
+    this.#only = options.isSingleLane ? this.#outletOf(0) : null;
   }
 
   get load(): PumpLoad {
-    return { batches: this.#inFlightCount, heldBytes: this.#heldBytes + (this.#open?.byteCount ?? 0) };
+    return { batches: this.#inFlightCount, heldBytes: this.#heldBytes };
   }
 
   begin(commitLsn: Lsn, committedAtUs: bigint): void {
@@ -55,27 +60,32 @@ export class Pump implements TransactionHandler {
   insert(bytes: Buffer, starts: Int32Array, lengths: Int32Array): void {
     const ordinal = this.#ordinal;
     this.#ordinal += 1;
-    if (this.#isResent) {
-      if (this.#isBehindWatermark(ordinal)) {
-        this.#resentCount += 1;
-        return;
-      }
-      this.#isResent = false;
+    const { commitLsn } = this.#stamp;
+    if (this.#only !== null && this.#only.isBehindWatermark(commitLsn, ordinal)) {
+      this.#resentCount += 1;
+      return;
     }
     const { router, batchEventsMax, batchBytesMax } = this.#options;
     const stream = router.route(bytes, starts, lengths);
-    let open = this.#open;
+    const outlet = this.#only ?? this.#outletOf(stream.lane);
+    if (this.#only === null && outlet.isBehindWatermark(commitLsn, ordinal)) {
+      this.#resentCount += 1;
+      return;
+    }
+    let open = outlet.open;
     if (
       open !== null &&
       (open.eventCount >= batchEventsMax ||
         open.keys.length >= BATCH_KEYS_MAX ||
         open.byteCount + Math.max(0, lengths[ROLE.payload] as number) > batchBytesMax)
     ) {
-      this.#close(open);
+      this.#close(outlet, open);
       open = null;
     }
-    open ??= this.#begin();
+    open ??= this.#begin(outlet);
+    const before = open.capacityBytes;
     open.append(stream, this.#stamp, ordinal, bytes, starts, lengths);
+    this.#heldBytes += open.capacityBytes - before;
   }
 
   commit(endLsn: Lsn): void {
@@ -90,7 +100,7 @@ export class Pump implements TransactionHandler {
 
   /** The bytes that had arrived are used up. */
   chunkEnd(): void {
-    this.#send();
+    for (const outlet of this.#filling) this.#send(outlet);
     if (this.#resentCount > 0 || this.#transactionCount > 0) {
       this.#options.observer.read({ transactions: this.#transactionCount, resentEvents: this.#resentCount });
       this.#resentCount = 0;
@@ -111,65 +121,72 @@ export class Pump implements TransactionHandler {
   drain(): Promise<void> {
     this.#idle ??= createDeferred<void>();
     if (this.#failure !== null) this.#idle.reject(this.#failure.error);
-    this.#send();
+    for (const outlet of this.#filling) this.#send(outlet);
     this.#checkIdle();
     return this.#idle.promise;
   }
 
+  /** So many batches wait that more would only take memory, or the memory is used up. */
   get #isFull(): boolean {
-    return (
-      this.#queue.length >= this.#options.inFlightBatchesMax || this.#heldBytes >= this.#options.pauseAtBytes
-    );
+    const { inFlightBatchesMax, pauseAtBytes } = this.#options;
+    return this.#queuedCount >= inFlightBatchesMax * this.#outlets.length || this.#heldBytes >= pauseAtBytes;
   }
 
-  #isBehindWatermark(ordinal: number): boolean {
-    const { watermark } = this.#options;
-    const { commitLsn } = this.#stamp;
-    return (
-      commitLsn < watermark.commitLsn || (commitLsn === watermark.commitLsn && ordinal <= watermark.ordinal)
-    );
+  #outletOf(lane: number): Outlet {
+    return (this.#outlets[lane] ??= new Outlet(this.#options.lane(lane)));
   }
 
-  #begin(): Batch {
+  #begin(outlet: Outlet): Batch {
     this.#batchCount += 1;
-    const memory =
-      this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#options.batchBytesMax + BATCH_SLACK_BYTES);
-    this.#open = new Batch(this.#batchCount, this.#lastPosition, memory);
-    return this.#open;
-  }
-
-  #close(batch: Batch): void {
-    this.#open = null;
-    this.#lastPosition = batch.lastPosition;
+    // With many lanes each batch begins small: a buffer of full size for each would take the budget.
+    const bytes = this.#only === null ? LANE_BATCH_BYTES : this.#options.batchBytesMax + BATCH_SLACK_BYTES;
+    const memory = this.#spare.pop() ?? Buffer.allocUnsafeSlow(bytes);
+    const batch = new Batch(this.#batchCount, outlet.lastPosition, memory);
     this.#heldBytes += batch.capacityBytes;
-    this.#queue.push(batch);
+    outlet.open = batch;
+    this.#filling.add(outlet);
+    return batch;
   }
 
-  #send(): void {
-    while (this.#inFlightCount < this.#options.inFlightBatchesMax && this.#failure === null) {
+  #close(outlet: Outlet, batch: Batch): void {
+    outlet.open = null;
+    this.#filling.delete(outlet);
+    outlet.lastPosition = batch.lastPosition;
+    outlet.queue.push(batch);
+    this.#queuedCount += 1;
+    this.#send(outlet);
+  }
+
+  #send(outlet: Outlet): void {
+    while (outlet.inFlightCount < this.#options.inFlightBatchesMax && this.#failure === null) {
       // A batch that is not full goes out only when nothing is in flight: while Redis works, the next one grows.
-      if (this.#queue.length === 0 && this.#open !== null && this.#inFlightCount === 0)
-        this.#close(this.#open);
-      const batch = this.#queue.shift();
+      if (outlet.queue.length === 0 && outlet.open !== null && outlet.inFlightCount === 0) {
+        this.#close(outlet, outlet.open);
+        return;
+      }
+      const batch = outlet.queue.shift();
       if (batch === undefined) return;
+      this.#queuedCount -= 1;
       this.#inFlightCount += 1;
+      outlet.inFlightCount += 1;
       const sentAtMs = performance.now();
-      this.#options.append(batch).then(
-        ({ skipped }) => this.#accepted(batch, skipped, performance.now() - sentAtMs),
+      outlet.append(batch).then(
+        ({ skipped }) => this.#accepted(outlet, batch, skipped, performance.now() - sentAtMs),
         (error: unknown) => this.#failed(error),
       );
     }
   }
 
-  #accepted(batch: Batch, skipped: number, appendMs: number): void {
+  #accepted(outlet: Outlet, batch: Batch, skipped: number, appendMs: number): void {
     if (this.#failure !== null) return;
     try {
-      this.#options.tracker.accept(batch.seq);
+      this.#acceptInOrder(batch.seq);
     } catch (error) {
       this.#failed(error);
       return;
     }
     this.#inFlightCount -= 1;
+    outlet.inFlightCount -= 1;
     this.#heldBytes -= batch.capacityBytes;
     this.#options.observer.accepted({
       events: batch.eventCount - skipped,
@@ -179,11 +196,27 @@ export class Pump implements TransactionHandler {
       oldestCommittedAtUs: batch.oldestCommittedAtUs,
     });
     // A batch that grew for one large event gives its memory back.
-    if (batch.capacityBytes <= this.#options.batchBytesMax + BATCH_SLACK_BYTES)
+    if (
+      batch.capacityBytes <= this.#options.batchBytesMax + BATCH_SLACK_BYTES &&
+      this.#spare.length < SPARE_MAX
+    )
       this.#spare.push(batch.memory);
-    this.#send();
-    if (this.#isPaused && this.#queue.length === 0 && !this.#isFull) this.#setPaused(false);
+    this.#send(outlet);
+    if (this.#isPaused && this.#queuedCount < this.#outlets.length && !this.#isFull) this.#setPaused(false);
     this.#checkIdle();
+  }
+
+  /** Lanes answer when they like; what is confirmed goes by the order in which the batches were begun. */
+  #acceptInOrder(seq: number): void {
+    const { tracker } = this.#options;
+    if (seq !== this.#acceptedCount + 1) {
+      this.#acceptedAhead.add(seq);
+      return;
+    }
+    do {
+      this.#acceptedCount += 1;
+      tracker.accept(this.#acceptedCount);
+    } while (this.#acceptedAhead.delete(this.#acceptedCount + 1));
   }
 
   #failed(error: unknown): void {
@@ -199,23 +232,29 @@ export class Pump implements TransactionHandler {
   }
 
   #checkIdle(): void {
-    if (this.#idle !== null && this.#inFlightCount === 0 && this.#queue.length === 0 && this.#open === null) {
+    if (
+      this.#idle !== null &&
+      this.#inFlightCount === 0 &&
+      this.#queuedCount === 0 &&
+      this.#filling.size === 0
+    )
       this.#idle.resolve();
-    }
   }
 }
 
 export interface PumpOptions {
   readonly router: StreamRouter;
   readonly tracker: ConfirmTracker;
-  /** What Redis held when the fence was raised. */
-  readonly watermark: Position;
+  /** Whether every stream is of one lane, and so of lane 0. */
+  readonly isSingleLane: boolean;
   readonly batchEventsMax: number;
   readonly batchBytesMax: number;
+  /** Of one lane. */
   readonly inFlightBatchesMax: number;
   /** Reading pauses when this many bytes are held. */
   readonly pauseAtBytes: number;
-  append(batch: Batch): Promise<{ readonly skipped: number }>;
+  /** The lane of a number that the router gave a stream. */
+  lane(number: number): AppendLane;
   setPaused(isPaused: boolean): void;
   /** Called once; nothing is sent after it. */
   failed(error: unknown): void;
@@ -245,3 +284,5 @@ export interface AcceptedBatch {
 const BATCH_KEYS_MAX = 1000;
 /** The last event of a batch is appended after the size was looked at; spares a copy in the common case. */
 const BATCH_SLACK_BYTES = 16 * 1024;
+const LANE_BATCH_BYTES = 16 * 1024;
+const SPARE_MAX = 16;

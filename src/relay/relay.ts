@@ -11,6 +11,7 @@ export class Relay {
 
   constructor(options: RelayOptions) {
     const { settings, logger, metrics, holder } = options;
+    let isStealing = options.isStealing ?? false;
     this.#loop = new SessionLoop({
       settings,
       logger,
@@ -39,6 +40,12 @@ export class Relay {
           metrics,
           holder,
           streaming: works,
+          takeSteal: () => {
+            // Once: two relays that are both told to steal would take the slot from each other for ever.
+            const isAsked = isStealing;
+            isStealing = false;
+            return isAsked;
+          },
           ...events,
         }),
     });
@@ -67,6 +74,8 @@ export interface RelayOptions {
   readonly holder: string;
   /** In [0, 1). */
   readonly random: () => number;
+  /** Take the slot from its holder instead of standing by. */
+  readonly isStealing?: boolean;
 }
 
 export interface RelayStatus extends SessionLoopStatus {

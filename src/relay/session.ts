@@ -1,5 +1,6 @@
 import { clientConfig } from '../config/client-config.ts';
 import { redisExpectations } from '../config/redis-expectations.ts';
+import { redisTarget } from '../config/redis-target.ts';
 import type { Settings } from '../config/settings.ts';
 import { createDeferred } from '../core/deferred.ts';
 import { formatLsn } from '../core/lsn.ts';
@@ -9,20 +10,22 @@ import { ConfirmTracker } from '../confirm/confirm-tracker.ts';
 import type { Logger } from '../ops/logger.ts';
 import { throwFirst } from '../ops/throw-first.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
-import { Lane } from '../sink/lane.ts';
+import { DurabilityWait } from '../sink/durability-wait.ts';
+import type { LaneSet } from '../sink/lane-set.ts';
 import type { LaneState } from '../sink/lane-state.ts';
-import { RedisConnection } from '../sink/redis-connection.ts';
+import { RedisNodes } from '../sink/redis-nodes.ts';
 import { findRedisProblems, findRedisWarnings, readRedisFacts } from '../sink/redis-preflight.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { CatalogWatch } from '../source/catalog-watch.ts';
 import { findProblems, findWarnings } from '../source/preflight.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
-import { slotLockSql } from '../source/slot-lock.ts';
+import { endHolderSql, slotLockSql } from '../source/slot-lock.ts';
 import { readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
 import { CatalogGuard } from './catalog-guard.ts';
 import { readCatalog } from './connect.ts';
 import { guardHistory } from './ground.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
+import { openLanes } from './open-lanes.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { OutboxShape } from './outbox-shape.ts';
 import { Streaming } from './streaming.ts';
@@ -36,7 +39,7 @@ export class Session {
   readonly #stop = createDeferred<'stop'>();
   #phase: SessionPhase = 'connecting';
   #postgres: ReplicationConnection | null = null;
-  #redis: RedisConnection | null = null;
+  #redis: RedisNodes | null = null;
   #watch: CatalogWatch | null = null;
   #streaming: Streaming | null = null;
   #isStopRequested = false;
@@ -80,7 +83,16 @@ export class Session {
   async #run(): Promise<void> {
     const { settings } = this.#options;
     // Redis first: while it is away, no walsender comes and goes on the primary.
-    this.#redis = this.#own(await RedisConnection.open(settings.redisUrl, settings.redisTimeoutMs));
+    const durability = new DurabilityWait(settings.durability, settings.redisTimeoutMs, (text) => {
+      this.#options.metrics.recordShortWait();
+      this.#options.warnOnce(`${text}: nothing is confirmed until then`);
+    });
+    this.#redis = this.#own(
+      await RedisNodes.open(redisTarget(settings), settings.redisTimeoutMs, {
+        hasWaiters: durability.isNeeded,
+      }),
+    );
+    const lanes = openLanes(settings, this.#redis, durability);
     this.#postgres = this.#own(
       await ReplicationConnection.open(
         clientConfig(settings, this.#options.holder),
@@ -88,9 +100,9 @@ export class Session {
       ),
     );
     this.#enter('guarding');
-    await this.#guardRedis(this.#redis);
+    await this.#guardRedis(this.#redis, durability);
     const first = await this.#guardPostgres(this.#postgres);
-    await this.#readLane(this.#redis, first);
+    await this.#readState(this.#postgres, lanes, first);
 
     if (!(await this.#claimSlot(this.#postgres, first.catalog))) {
       this.#enter('standby');
@@ -100,14 +112,17 @@ export class Session {
     // Under the lock, once more: what was read before it may be older than a whole life of another relay.
     const guarded = await this.#guardPostgres(this.#postgres);
     this.#enter('claiming');
-    await this.#stream(this.#postgres, this.#redis, guarded);
+    await this.#stream(this.#postgres, this.#redis, lanes, guarded);
   }
 
-  async #guardRedis(redis: RedisConnection): Promise<void> {
+  async #guardRedis(redis: RedisNodes, durability: DurabilityWait): Promise<void> {
     const { settings, logger } = this.#options;
-    const facts = await readRedisFacts(redis);
-    throwFirst(findRedisProblems(facts, redisExpectations(settings)), logger);
-    for (const warning of findRedisWarnings(facts)) this.#options.warnOnce(warning);
+    for (const node of redis.writers) {
+      const facts = await readRedisFacts(node);
+      throwFirst(findRedisProblems(facts, redisExpectations(settings)), logger);
+      for (const warning of findRedisWarnings(facts, settings.durability)) this.#options.warnOnce(warning);
+      await durability.probe(node);
+    }
   }
 
   async #guardPostgres(postgres: ReplicationConnection): Promise<Guarded> {
@@ -118,13 +133,13 @@ export class Session {
     return { catalog, identity: await readSystemIdentity((sql) => postgres.query(sql)) };
   }
 
-  async #readLane(redis: RedisConnection, guarded: Guarded): Promise<LaneState> {
+  async #readState(postgres: ReplicationConnection, lanes: LaneSet, guarded: Guarded): Promise<LaneState> {
     const { settings } = this.#options;
-    const lane = await new Lane(redis, settings.metaKey).read();
+    const lane = await lanes.read();
     if (lane === null) {
       throw laneMissing(settings.metaKey, guarded.catalog, isFreshSlot(guarded.catalog, settings.slot));
     }
-    await guardHistory(this.#postgres as ReplicationConnection, settings, { lane, ...guarded });
+    await guardHistory(postgres, settings, { lane, ...guarded });
     return lane;
   }
 
@@ -133,10 +148,15 @@ export class Session {
    * goes with the connection, as the slot does. (A zombie that resumes after losing both is refused by the fence.)
    */
   async #claimSlot(postgres: ReplicationConnection, catalog: Catalog): Promise<boolean> {
-    const [row] = await postgres.query(slotLockSql(this.#options.settings.slot));
-    return String(row?.['locked']) === 'true' && catalog.slot?.isActive !== true;
+    return (await this.#takeLock(postgres)) && catalog.slot?.isActive !== true;
   }
 
+  async #takeLock(postgres: ReplicationConnection): Promise<boolean> {
+    const [row] = await postgres.query(slotLockSql(this.#options.settings.slot));
+    return String(row?.['locked']) === 'true';
+  }
+
+  /** Asks for the lock often, which costs the primary next to nothing, and for the rest of the catalog seldom. */
   async #standBy(postgres: ReplicationConnection, catalog: Catalog): Promise<void> {
     const { settings, logger, shape, metrics } = this.#options;
     const startedAtMs = performance.now();
@@ -145,13 +165,18 @@ export class Session {
       { slot: settings.slot, holder: catalog.slot?.holder ?? null },
       'standing by: another relay holds the slot',
     );
+    if (this.#options.takeSteal()) await this.#steal(postgres);
+    let lookedAtMs = performance.now();
     for (;;) {
       await this.#sleep(settings.standbyPollMs);
-      const now = await readCatalog(postgres, shape.expected);
+      const isLocked = await this.#takeLock(postgres);
       this.#lastSignMs = performance.now();
+      if (!isLocked && this.#lastSignMs - lookedAtMs < STANDBY_LOOK_INTERVAL_MS) continue;
+      lookedAtMs = this.#lastSignMs;
+      const now = await readCatalog(postgres, shape.expected);
       // A slot that is lost or dropped never becomes free.
       throwFirst(findProblems(now, shape.expected), logger);
-      if (now.slot?.isActive !== true && (await this.#claimSlot(postgres, now))) break;
+      if (isLocked && now.slot?.isActive !== true) break;
     }
     logger.info(
       { slot: settings.slot, waitedMs: Math.round(performance.now() - startedAtMs) },
@@ -159,11 +184,24 @@ export class Session {
     );
   }
 
-  async #stream(postgres: ReplicationConnection, redis: RedisConnection, guarded: Guarded): Promise<void> {
+  /** `--steal`: ends the connection of whoever holds the slot. That relay stands by then, or is fenced. */
+  async #steal(postgres: ReplicationConnection): Promise<void> {
+    const { settings, logger } = this.#options;
+    const ended = await postgres.query(endHolderSql(settings.slot));
+    logger.warn(
+      { slot: settings.slot, holders: ended.map((row) => String(row['holder'])) },
+      'the slot was taken from its holder, as asked',
+    );
+  }
+
+  async #stream(
+    postgres: ReplicationConnection,
+    redis: RedisNodes,
+    lanes: LaneSet,
+    guarded: Guarded,
+  ): Promise<void> {
     const { settings, logger, metrics, shape } = this.#options;
     const { catalog, identity } = guarded;
-    const lane = new Lane(redis, settings.metaKey);
-    await lane.loadScripts();
     this.#watch = this.#own(
       await CatalogWatch.open(
         clientConfig(settings, this.#options.holder),
@@ -173,15 +211,15 @@ export class Session {
     );
 
     // I3: first the fence, then what Redis holds, then the stream.
-    const before = await this.#readLane(redis, guarded);
-    const state = await lane.raiseFence(before.epoch, this.#options.holder);
+    const before = await this.#readState(postgres, lanes, guarded);
+    const state = await lanes.raiseFence(before.epoch, this.#options.holder);
     await guardHistory(postgres, settings, { lane: state, ...guarded });
     if (identity.timeline > state.timeline) {
       logger.warn(
         { before: state.timeline, now: identity.timeline },
         'postgres was promoted; the new timeline is noted',
       );
-      await lane.annotate({ timeline: String(identity.timeline) });
+      await lanes.annotate({ timeline: String(identity.timeline) });
     }
     const confirmedLsn = catalog.slot?.confirmedLsn;
     if (confirmedLsn === undefined || confirmedLsn === null)
@@ -195,10 +233,13 @@ export class Session {
       logger,
       postgres,
       redis,
-      lane,
+      lanes,
       watch: this.#watch,
-      watermark: state.watermark,
-      tracker: new ConfirmTracker({ confirmedLsn, floorLsn: state.floorLsn }),
+      tracker: new ConfirmTracker({
+        confirmedLsn,
+        floorLsn: state.floorLsn,
+        replayWindowMs: settings.replayWindowMs,
+      }),
       guard: new CatalogGuard({
         settings,
         shape,
@@ -286,6 +327,8 @@ export interface SessionOptions {
   readonly holder: string;
   /** Says a warning the first time only: sessions come and go. */
   warnOnce(warning: string): void;
+  /** Whether to end the holder's connection instead of waiting; answers true once at most. */
+  takeSteal(): boolean;
   /** Events flow from here on. */
   streaming(): void;
   /** A batch was accepted, or a position confirmed. */
@@ -296,6 +339,8 @@ interface Guarded {
   readonly catalog: Catalog;
   readonly identity: SystemIdentity;
 }
+
+const STANDBY_LOOK_INTERVAL_MS = 1000;
 
 /** Ends after which what is in flight is still awaited: a stop, and a primary that wants to shut down. */
 const MAY_DRAIN: ReadonlySet<string> = new Set(['ABORTED', 'PG_SHUTDOWN']);

@@ -2,14 +2,13 @@ import type { Settings } from '../config/settings.ts';
 import type { ConfirmTracker } from '../confirm/confirm-tracker.ts';
 import { createDeferred } from '../core/deferred.ts';
 import { formatLsn, type Lsn, readLsn } from '../core/lsn.ts';
-import type { Position } from '../core/position.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import { PgoutputDecoder } from '../decode/pgoutput-decoder.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
 import { postgresTimeToUnixMs } from '../sink/commit-time.ts';
-import type { Lane } from '../sink/lane.ts';
-import type { RedisConnection } from '../sink/redis-connection.ts';
+import type { LaneSet } from '../sink/lane-set.ts';
+import type { RedisNodes } from '../sink/redis-nodes.ts';
 import type { CatalogWatch } from '../source/catalog-watch.ts';
 import type { ReplicationConnection } from '../source/replication-connection.ts';
 import type { CatalogGuard } from './catalog-guard.ts';
@@ -41,19 +40,19 @@ export class Streaming {
   #isReading = true;
 
   constructor(options: StreamingOptions) {
-    const { settings, shape, tracker, lane } = options;
+    const { settings, shape, tracker, lanes } = options;
     this.#options = options;
     this.#tracker = tracker;
     this.#liveness = computeLiveness(settings, options.walSenderTimeoutMs);
     this.#pump = new Pump({
-      router: shape.createRouter(),
+      router: shape.createRouter((stream) => lanes.laneOf(stream)),
       tracker,
-      watermark: options.watermark,
+      isSingleLane: settings.redisMode !== 'cluster',
       batchEventsMax: settings.batchEventsMax,
       batchBytesMax: settings.batchBytesMax,
       inFlightBatchesMax: settings.inFlightBatchesMax,
       pauseAtBytes: settings.memoryBudgetBytes - settings.eventBytesMax,
-      append: (batch) => lane.append(batch),
+      lane: (number) => lanes.lane(number),
       setPaused: (isPaused) => this.#setPaused(isPaused),
       failed: (error) => this.#end(error),
       observer: {
@@ -137,6 +136,9 @@ export class Streaming {
       if (!this.#pump.hasFailed) await Promise.race([this.#pump.drain(), timeout.promise, failed.promise]);
       // A primary that shuts down answers no more queries: what was verified is confirmed, the rest comes again.
       await Promise.race([this.#confirm(reason.code !== 'PG_SHUTDOWN'), timeout.promise, failed.promise]);
+      // And it waits for its last byte to be confirmed, whatever the replay window.
+      if (reason.code === 'PG_SHUTDOWN') this.#tracker.releaseAll();
+      this.#sendStatus({ isReplyRequested: false });
       await postgres.close(GOODBYE_TIMEOUT_MS);
       logger.info({ confirmed: formatLsn(this.#tracker.confirmedLsn) }, 'drained');
     } finally {
@@ -204,8 +206,8 @@ export class Streaming {
   }
 
   /**
-   * The only way back: what is durable and was received before the catalog was seen unchanged is noted in Redis as
-   * the floor, and then confirmed to Postgres (I4, I5).
+   * The only way back: what Redis has accepted and was received before the catalog was seen unchanged is noted there as
+   * the floor, becomes durable, and is confirmed to Postgres when the replay window has passed (I4, I5).
    */
   async #confirm(canAskCatalog: boolean): Promise<void> {
     if (canAskCatalog) {
@@ -213,10 +215,14 @@ export class Streaming {
       this.#options.guard.check(await this.#options.watch.read());
       this.#tracker.verify(receivedLsn);
     }
+    const { lanes, metrics } = this.#options;
     const floorLsn = this.#tracker.nextFloor;
-    if (floorLsn === null) return;
-    await this.#options.lane.noteFloor(floorLsn);
-    if (!this.#tracker.noteFloor(floorLsn)) return;
+    if (floorLsn !== null) {
+      await lanes.noteFloor(floorLsn, this.#tracker.confirmedLsn);
+      this.#tracker.noteFloor(floorLsn, performance.now());
+    }
+    metrics.setAcceptedLsn(this.#tracker.acceptedLsn);
+    if (!this.#tracker.release(performance.now())) return;
     this.#sendStatus({ isReplyRequested: false });
     this.#options.progressed();
   }
@@ -280,10 +286,9 @@ export interface StreamingOptions {
   readonly metrics: RelayMetrics;
   readonly logger: Logger;
   readonly postgres: ReplicationConnection;
-  readonly redis: RedisConnection;
-  readonly lane: Lane;
+  readonly redis: RedisNodes;
+  readonly lanes: LaneSet;
   readonly watch: CatalogWatch;
-  readonly watermark: Position;
   readonly tracker: ConfirmTracker;
   /** Judges what the catalog says while events flow. */
   readonly guard: CatalogGuard;

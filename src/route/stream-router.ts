@@ -4,6 +4,8 @@ import type { StreamTemplate } from './stream-template.ts';
 /** A stream that events were routed to. The batch builder keeps its place in the current batch here. */
 export interface Stream {
   readonly name: string;
+  /** The number of its lane. */
+  readonly lane: number;
   /** The batch that `keyIndex` belongs to, and this stream's place among that batch's keys. */
   batchSeq: number;
   keyIndex: number;
@@ -18,17 +20,27 @@ export class StreamRouter {
   readonly #template: StreamTemplate;
   readonly #slots: readonly number[];
   readonly #forbiddenName: string;
+  readonly #laneOf: (name: string) => number;
   /** Known streams by the latin1 reading of their routing bytes. */
   readonly #streams = new Map<string, Stream>();
   /** The routing bytes of the last event: outboxes come in runs. Only for templates with one placeholder. */
   #lastBytes: Buffer = Buffer.alloc(0);
   #lastStream: Stream | null = null;
 
-  /** `slots[i]` is the decoder's slot of the template's i-th placeholder; `forbiddenName` the lane's own key. */
-  constructor(template: StreamTemplate, slots: readonly number[], forbiddenName: string) {
+  /**
+   * `slots[i]` is the decoder's slot of the template's i-th placeholder; `forbiddenName` the lane's own key; `laneOf` is
+   * asked once for each new stream.
+   */
+  constructor(
+    template: StreamTemplate,
+    slots: readonly number[],
+    forbiddenName: string,
+    laneOf: (name: string) => number = () => 0,
+  ) {
     this.#template = template;
     this.#slots = slots;
     this.#forbiddenName = forbiddenName;
+    this.#laneOf = laneOf;
     if (slots.length === 0) this.#lastStream = this.#create('', template.text);
   }
 
@@ -73,7 +85,7 @@ export class StreamRouter {
     }
     // Names come from data: bounded, so that a hostile producer can't fill the relay's memory.
     if (this.#streams.size >= KNOWN_STREAMS_MAX) this.#streams.clear();
-    const stream: Stream = { name, batchSeq: -1, keyIndex: -1 };
+    const stream: Stream = { name, lane: this.#laneOf(name), batchSeq: -1, keyIndex: -1 };
     this.#streams.set(key, stream);
     return stream;
   }

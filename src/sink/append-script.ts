@@ -27,11 +27,18 @@ export const ENTRY_FIELDS = [
 /** A packed event: the number of its stream's key, negative when a value is NULL, then the fields' values. */
 export const VALUES_PER_EVENT = 1 + ENTRY_FIELDS.length;
 
-const CHECK_HOLDER = `
+/** ARGV: epoch, fence. Leaves the lane's epoch, fence and watermark in `lane`. */
+export const CHECK_HOLDER = `
 local lane = redis.call('HMGET', KEYS[1], 'epoch', 'fence', 'watermark')
 if not lane[1] then return redis.error_reply('NOLANE the lane state is gone') end
 if lane[1] ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. lane[1]) end
-if lane[2] ~= ARGV[2] then return redis.error_reply('FENCED by session ' .. lane[2]) end
+if lane[2] ~= ARGV[2] then
+  -- A fence that went back was lost, by a crash or a failover, and what was appended under it as well.
+  if tonumber(lane[2]) < tonumber(ARGV[2]) then
+    return redis.error_reply('GAP the fence went back to ' .. lane[2])
+  end
+  return redis.error_reply('FENCED by session ' .. lane[2])
+end
 `;
 
 const IS_BEFORE = `
@@ -87,23 +94,29 @@ if refusal then return {appended, skipped, refusal} end
 return {appended, skipped}
 `;
 
-/** KEYS: lane. ARGV: epoch, fence, floor. Notes what is about to be confirmed to Postgres; never goes back. */
+/**
+ * KEYS: lane. ARGV: epoch, fence, floor, the position that Redis has accepted, then field, value … Notes what is about
+ * to be confirmed to Postgres; never goes back. Only where the watermark has reached that position: the floor may come
+ * over another connection than the batches, and so to another server than the one that took them.
+ */
 export const FLOOR_SCRIPT = `${CHECK_HOLDER}${IS_BEFORE}
+if is_before(lane[3], ARGV[4]) then return redis.error_reply('GAP the watermark is ' .. lane[3]) end
 local floor = redis.call('HGET', KEYS[1], 'floor')
 if not floor or is_before(floor, ARGV[3]) then redis.call('HSET', KEYS[1], 'floor', ARGV[3]) end
+if #ARGV > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 5)) end
 return 'OK'
 `;
 
 /**
- * KEYS: lane. ARGV: epoch, holder. Raises the fence: from here on every other session is refused. Answers the
- * lane's fields as they are under the new fence (I3), or nothing when there is no lane.
+ * KEYS: lane. ARGV: epoch, holder, the least that the new fence may be. Raises the fence: from here on every other
+ * session is refused. Answers the lane's fields as they are under the new fence (I3).
  */
 export const FENCE_SCRIPT = `
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then return redis.error_reply('NOLANE the lane state is gone') end
-if epoch ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. epoch) end
-redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'holder', ARGV[2])
+local lane = redis.call('HMGET', KEYS[1], 'epoch', 'fence')
+if not lane[1] then return redis.error_reply('NOLANE the lane state is gone') end
+if lane[1] ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. lane[1]) end
+local fence = math.max(tonumber(lane[2]) + 1, tonumber(ARGV[3]))
+redis.call('HSET', KEYS[1], 'fence', string.format('%.0f', fence), 'holder', ARGV[2])
 return redis.call('HGETALL', KEYS[1])
 `;
 

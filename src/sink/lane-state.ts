@@ -22,6 +22,25 @@ export interface LaneState {
   readonly database: string;
   /** The publication and the table's place in it, as the catalog identified them when this epoch began. */
   readonly publicationIdentity: string;
+  /** On a cluster: its lanes. The watermark above is then the highest of theirs. */
+  readonly parts?: readonly LanePart[];
+}
+
+/** One lane of a cluster, beside the state that covers them all. */
+export interface LanePart {
+  readonly tag: string;
+  readonly key: string;
+  /** Null: the lane is listed, and its state is gone or was never written. */
+  readonly state: LanePartState | null;
+  /** Floors noted after something was appended to it: the newest that Postgres was told, and those after it. */
+  readonly notedLsns: readonly Lsn[];
+}
+
+export interface LanePartState {
+  readonly epoch: number;
+  readonly fence: number;
+  readonly watermark: Position;
+  readonly floorLsn: Lsn;
 }
 
 export function laneToFields(lane: LaneState): Record<string, string> {
@@ -48,29 +67,37 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
       `the lane state ${key} has version ${JSON.stringify(fields['v'] ?? 'none')}; this Walrelay knows version ${LANE_VERSION}`,
     );
   }
-  const read = (name: string): string => {
-    const value = fields[name];
-    if (value === undefined) {
-      throw new WalrelayError(
-        'REDIS_BEHIND',
-        `the lane state ${key} has lost its field ${name}`,
-        damaged(key),
-      );
-    }
-    return value;
-  };
+  const read = (name: string) => readField(key, fields, name);
+  return undamaged(key, () => ({
+    ...partFromFields(key, fields),
+    systemId: read('system_id'),
+    timeline: readCount(read('timeline')),
+    slot: read('slot'),
+    database: read('database'),
+    publicationIdentity: read('publication'),
+  }));
+}
+
+/** The fields that every lane has. */
+export function partFromFields(key: string, fields: Readonly<Record<string, string>>): LanePartState {
+  const read = (name: string) => readField(key, fields, name);
+  return undamaged(key, () => ({
+    epoch: readCount(read('epoch')),
+    fence: readCount(read('fence')),
+    watermark: positionFromHex(read('watermark')),
+    floorLsn: lsnFromHex(read('floor')),
+  }));
+}
+
+function readField(key: string, fields: Readonly<Record<string, string>>, name: string): string {
+  const value = fields[name];
+  if (value !== undefined) return value;
+  throw new WalrelayError('REDIS_BEHIND', `the lane state ${key} has lost its field ${name}`, damaged(key));
+}
+
+function undamaged<T>(key: string, read: () => T): T {
   try {
-    return {
-      epoch: readCount(read('epoch')),
-      fence: readCount(read('fence')),
-      watermark: positionFromHex(read('watermark')),
-      floorLsn: lsnFromHex(read('floor')),
-      systemId: read('system_id'),
-      timeline: readCount(read('timeline')),
-      slot: read('slot'),
-      database: read('database'),
-      publicationIdentity: read('publication'),
-    };
+    return read();
   } catch (error) {
     if (error instanceof WalrelayError) throw error;
     throw new WalrelayError('REDIS_BEHIND', `the lane state ${key} is damaged: ${String(error)}`, {

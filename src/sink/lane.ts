@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Lsn, lsnToHex } from '../core/lsn.ts';
+import { comparePositions, ORIGIN, type Position, positionToHex } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import {
   ANNOTATE_SCRIPT,
@@ -11,55 +12,63 @@ import {
 import type { Batch } from './batch.ts';
 import { describePackedEvent } from './packed-event.ts';
 import { encodeCommandHead } from './command-head.ts';
-import { type LaneState, laneFromFields, laneToFields } from './lane-state.ts';
+import { type LanePartState, type LaneState, laneFromFields, laneToFields } from './lane-state.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import type { RedisNode } from './redis-nodes.ts';
 import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
 
 /**
- * The lane as one session sees it: reads its state, raises the fence, appends batches, notes the floor. All writing
+ * A lane as one session sees it: reads its state, raises the fence, appends batches, notes the floor. All writing
  * goes through the scripts, which check epoch, fence and chain on the server.
  */
 export class Lane {
-  readonly #redis: RedisConnection;
-  readonly #key: string;
+  readonly key: string;
+  readonly node: RedisNode;
   #epoch = '';
   #fence = '';
+  /** The position up to which Redis has answered for in this session, or held when it began. */
+  #acceptedPosition: Position = ORIGIN;
 
-  constructor(redis: RedisConnection, key: string) {
-    this.#redis = redis;
-    this.#key = key;
+  constructor(node: RedisNode, key: string) {
+    this.node = node;
+    this.key = key;
+  }
+
+  get acceptedPosition(): Position {
+    return this.#acceptedPosition;
+  }
+
+  async readFields(): Promise<Record<string, string>> {
+    const reply = await this.node.writer.command(`reading the lane state ${this.key}`, 'HGETALL', this.key);
+    return pairsToRecord(reply);
   }
 
   /** Null when there is no lane state under the key. */
   async read(): Promise<LaneState | null> {
-    const reply = await this.#redis.command(`reading the lane state ${this.#key}`, 'HGETALL', this.#key);
-    return laneFromFields(this.#key, pairsToRecord(reply));
+    return laneFromFields(this.key, await this.readFields());
   }
 
   /** Creates the lane, or replaces the one in epoch `replaces`. False when somebody else was first. */
   async write(lane: LaneState, replaces: number | null): Promise<boolean> {
     const fields = Object.entries(laneToFields(lane)).flat();
     const expected = replaces === null ? '' : String(replaces);
-    return (await this.#run('writing the lane state', WRITE_LANE_SCRIPT, expected, ...fields)) === 1;
+    return (await this.run('writing the lane state', WRITE_LANE_SCRIPT, expected, ...fields)) === 1;
   }
 
-  /** Loads the scripts, so that the first batch pays no extra round trip. */
-  async loadScripts(): Promise<void> {
-    await Promise.all(
-      [APPEND_SCRIPT, FLOOR_SCRIPT].map((script) =>
-        this.#redis.command('loading a script', 'SCRIPT', 'LOAD', script),
-      ),
-    );
+  /**
+   * Raises the fence (I3), to `atLeast` or more, and returns the fields as they are under it: from here on no other
+   * session can write.
+   */
+  async raiseFence(epoch: number, holder: string, atLeast = 0): Promise<Record<string, string>> {
+    const reply = await this.run('raising the fence', FENCE_SCRIPT, String(epoch), holder, String(atLeast));
+    return pairsToRecord(reply);
   }
 
-  /** Raises the fence (I3) and returns the state as it is under it: from here on no other session can write. */
-  async raiseFence(epoch: number, holder: string): Promise<LaneState> {
-    const reply = await this.#run('raising the fence', FENCE_SCRIPT, String(epoch), holder);
-    const lane = laneFromFields(this.#key, pairsToRecord(reply));
-    if (lane === null) throw new WalrelayError('LANE_MISSING', `the lane state ${this.#key} is gone`);
-    this.#epoch = String(lane.epoch);
-    this.#fence = String(lane.fence);
-    return lane;
+  /** What this session writes with, and what stands in the lane. */
+  hold(state: Pick<LanePartState, 'epoch' | 'fence' | 'watermark'>): void {
+    this.#epoch = String(state.epoch);
+    this.#fence = String(state.fence);
+    this.#acceptedPosition = state.watermark;
   }
 
   /**
@@ -73,7 +82,7 @@ export class Lane {
         'EVALSHA',
         APPEND_SHA,
         String(batch.keys.length + 1),
-        this.#key,
+        this.key,
         ...batch.keys,
         this.#epoch,
         this.#fence,
@@ -83,43 +92,59 @@ export class Lane {
       ],
       packed.length,
     );
-    const reply = await this.#redis.commandFrame('a batch', 'EVALSHA', batch.frame(head));
+    const reply = await this.node.writer.commandFrame('a batch', 'EVALSHA', batch.frame(head));
     const [appended, skipped, refusal] = readAppendReply(reply);
     if (refusal !== null) throw refusedEvent(refusal, batch, packed, appended + skipped);
     if (appended + skipped !== count) {
       throw new WalrelayError('BUG', `Redis answered for ${appended + skipped} of ${count} events`);
     }
+    const { lastPosition } = batch;
+    if (comparePositions(lastPosition, this.#acceptedPosition) > 0) this.#acceptedPosition = lastPosition;
     return { skipped };
   }
 
-  /** Notes what is about to be confirmed to Postgres (I4). */
-  async noteFloor(floorLsn: Lsn): Promise<void> {
-    await this.#redis.command(
+  /**
+   * Notes what is about to be confirmed to Postgres (I4), where the lane holds all that was accepted; further fields go
+   * along. Over the connection that then waits until it is durable.
+   */
+  async noteFloor(floorLsn: Lsn, fields: Readonly<Record<string, string>> = {}): Promise<void> {
+    const extra = Object.entries(fields).flat();
+    await this.node.waiter.command(
       'noting the floor',
       'EVALSHA',
       FLOOR_SHA,
       1,
-      this.#key,
+      this.key,
       this.#epoch,
       this.#fence,
       lsnToHex(floorLsn),
+      positionToHex(this.#acceptedPosition),
+      ...extra,
     );
   }
 
   /** Sets facts of the lane that changed with good reason (a promotion's new timeline). */
   async annotate(facts: Readonly<Record<string, string>>): Promise<void> {
-    await this.#run(
-      'noting a new timeline',
-      ANNOTATE_SCRIPT,
-      this.#epoch,
-      this.#fence,
-      ...Object.entries(facts).flat(),
-    );
+    await this.runHeld('noting a new timeline', ANNOTATE_SCRIPT, ...Object.entries(facts).flat());
   }
 
-  async #run(doing: string, script: string, ...args: string[]): Promise<unknown> {
-    return this.#redis.command(doing, 'EVAL', script, 1, this.#key, ...args);
+  /** Runs a script on the lane that begins by checking epoch and fence. */
+  async runHeld(doing: string, script: string, ...args: string[]): Promise<unknown> {
+    return this.run(doing, script, this.#epoch, this.#fence, ...args);
   }
+
+  async run(doing: string, script: string, ...args: string[]): Promise<unknown> {
+    return this.node.writer.command(doing, 'EVAL', script, 1, this.key, ...args);
+  }
+}
+
+/** Loads the scripts of the hot path, so that the first batch pays no extra round trip. */
+export async function loadScripts(redis: RedisConnection): Promise<void> {
+  await Promise.all(
+    [APPEND_SCRIPT, FLOOR_SCRIPT].map((script) =>
+      redis.command('loading a script', 'SCRIPT', 'LOAD', script),
+    ),
+  );
 }
 
 const APPEND_SHA = createHash('sha1').update(APPEND_SCRIPT).digest('hex');
@@ -146,7 +171,7 @@ function refusedEvent(refusal: string, batch: Batch, packed: Buffer, index: numb
   return eventRefused(refusal, { id, stream, where: `${lsn} #${seq}` }, { lsn, seq });
 }
 
-function pairsToRecord(reply: unknown): Record<string, string> {
+export function pairsToRecord(reply: unknown): Record<string, string> {
   if (reply !== null && typeof reply === 'object' && !Array.isArray(reply))
     return reply as Record<string, string>;
   const record: Record<string, string> = {};

@@ -1,5 +1,6 @@
 import { Command, Redis, type RedisOptions } from 'ioredis';
 import { createDeferred, type Deferred } from '../core/deferred.ts';
+import type { HostPort, RedisTarget } from '../core/redis-target.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { classifyReply, replyError } from './redis-reply.ts';
 
@@ -28,9 +29,17 @@ export class RedisConnection {
     this.#deadline.unref();
   }
 
-  /** Connects and authenticates. `timeoutMs` bounds the connect and, later, every command. */
-  static async open(url: string, timeoutMs: number): Promise<RedisConnection> {
-    const redis = new Redis(url, { ...OPTIONS, connectTimeout: timeoutMs });
+  /**
+   * Connects to the server, to the master that the sentinels name, or to `node` of a cluster, and authenticates.
+   * `timeoutMs` bounds the connect and, later, every command.
+   */
+  static async open(target: RedisTarget, timeoutMs: number, node?: HostPort): Promise<RedisConnection> {
+    const url = node === undefined ? target.url : urlOfNode(target.url, node);
+    const redis = new Redis(url, {
+      ...OPTIONS,
+      ...(target.mode === 'sentinel' ? sentinelOptions(target, timeoutMs) : {}),
+      connectTimeout: timeoutMs,
+    });
     // ioredis rejects connect() with a general text; the reason comes as an event just before.
     let reason: unknown;
     redis.on('error', (error: unknown) => {
@@ -130,6 +139,33 @@ class FramedCommand extends Command {
 interface PendingCommand {
   readonly sentAtMs: number;
   readonly settled: Deferred<unknown>;
+}
+
+/** What a URL says beside its host (credentials, TLS) goes for every node of a cluster. */
+function urlOfNode(url: string, { host, port }: HostPort): string {
+  const node = new URL(url);
+  node.hostname = host.includes(':') ? `[${host}]` : host;
+  node.port = String(port);
+  return node.href;
+}
+
+/**
+ * The sentinels are asked once, one after the other; when they announce another master, the connection ends: a master
+ * that was replaced goes on taking writes for a while, and loses them all.
+ */
+function sentinelOptions(target: RedisTarget, timeoutMs: number) {
+  const isTls = target.url.toLowerCase().startsWith('rediss:');
+  return {
+    sentinels: target.seeds.map(({ host, port }) => ({ host, port })),
+    name: target.sentinelMaster,
+    role: 'master' as const,
+    ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
+    ...(isTls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
+    sentinelRetryStrategy: () => null,
+    sentinelReconnectStrategy: () => null,
+    sentinelCommandTimeout: timeoutMs,
+    failoverDetector: true,
+  } satisfies RedisOptions;
 }
 
 function commandError(error: unknown, doing: string): WalrelayError {

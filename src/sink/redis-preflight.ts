@@ -1,3 +1,4 @@
+import type { Durability } from '../core/durability.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
@@ -6,6 +7,9 @@ export interface RedisFacts {
   readonly version: string;
   readonly flavor: string;
   readonly role: string;
+  /** standalone, cluster or sentinel. */
+  readonly mode: string;
+  readonly replicaCount: number;
   readonly isLoading: boolean;
   readonly evictionPolicy: string | null;
   readonly hasAof: boolean;
@@ -18,6 +22,7 @@ export interface RedisExpectations {
   /** The largest argument the relay may send, in bytes. */
   readonly argumentBytesMax: number;
   readonly isPersistenceRequired: boolean;
+  readonly isCluster: boolean;
 }
 
 export async function readRedisFacts(redis: RedisConnection): Promise<RedisFacts> {
@@ -27,6 +32,8 @@ export async function readRedisFacts(redis: RedisConnection): Promise<RedisFacts
     version: info['valkey_version'] ?? info['redis_version'] ?? '0',
     flavor: info['valkey_version'] === undefined ? 'Redis' : 'Valkey',
     role: info['role'] ?? 'unknown',
+    mode: info['server_mode'] ?? info['redis_mode'] ?? 'standalone',
+    replicaCount: Number(info['connected_slaves'] ?? info['connected_replicas'] ?? 0),
     isLoading: info['loading'] === '1',
     evictionPolicy: info['maxmemory_policy'] ?? config?.['maxmemory-policy'] ?? null,
     hasAof: info['aof_enabled'] === '1',
@@ -68,6 +75,18 @@ function parseInfo(text: string): Record<string, string> {
 export function findRedisProblems(facts: RedisFacts, expected: RedisExpectations): WalrelayError[] {
   if (facts.isLoading) return [new WalrelayError('REDIS_NOT_READY', 'Redis is loading its data set')];
   const problems: WalrelayError[] = [];
+  if ((facts.mode === 'cluster') !== expected.isCluster || facts.mode === 'sentinel') {
+    const expectedMode = expected.isCluster ? 'a node of a cluster' : 'a single server';
+    problems.push(
+      new WalrelayError(
+        'REDIS_MODE',
+        `REDIS_URL leads to ${MODES[facts.mode] ?? facts.mode}, not to ${expectedMode}`,
+        {
+          hint: `Set WALRELAY_REDIS_MODE=${facts.mode}.`,
+        },
+      ),
+    );
+  }
   const [major = 0, minor = 0] = facts.version.split('.').map(Number);
   if (major < 6 || (major === 6 && minor < 2)) {
     problems.push(new WalrelayError('REDIS_VERSION', `${facts.flavor} ${facts.version} is too old`));
@@ -99,7 +118,25 @@ export function findRedisProblems(facts: RedisFacts, expected: RedisExpectations
   return problems;
 }
 
-export function findRedisWarnings(facts: RedisFacts): string[] {
+const MODES: Readonly<Record<string, string>> = {
+  standalone: 'a single server',
+  sentinel: 'a sentinel',
+  cluster: 'a node of a cluster',
+};
+
+export function findRedisWarnings(facts: RedisFacts, durability: Durability): string[] {
+  const replicas = durability.level === 'replicas' ? durability.replicas : 0;
+  return [
+    ...(facts.replicaCount < replicas
+      ? [
+          `${facts.replicaCount} of the ${replicas} replicas that WALRELAY_DURABILITY asks for are connected: nothing is confirmed until they are`,
+        ]
+      : []),
+    ...findPersistenceWarnings(facts),
+  ];
+}
+
+function findPersistenceWarnings(facts: RedisFacts): string[] {
   if (!isPersistent(facts)) {
     return [
       'Redis keeps nothing on disk: a restart loses every stream, and Walrelay will then stop and say so',

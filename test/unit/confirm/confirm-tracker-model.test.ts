@@ -21,11 +21,19 @@ class Run {
   verifiedLsn: Lsn;
   pendingFloorLsn: Lsn | null = null;
   notedLsn: Lsn;
+  readonly windowMs: number;
+  nowMs = 0;
+  readonly notes: { lsn: Lsn; atMs: number; isReleased: boolean }[] = [];
 
-  constructor(start: bigint, floorAhead: bigint) {
+  constructor(start: bigint, floorAhead: bigint, windowMs: number) {
     this.startLsn = toLsn(start);
     this.startFloorLsn = toLsn(start + floorAhead);
-    this.tracker = new ConfirmTracker({ confirmedLsn: this.startLsn, floorLsn: this.startFloorLsn });
+    this.windowMs = windowMs;
+    this.tracker = new ConfirmTracker({
+      confirmedLsn: this.startLsn,
+      floorLsn: this.startFloorLsn,
+      replayWindowMs: windowMs,
+    });
     this.walLsn = start;
     this.verifiedLsn = this.startLsn;
     this.notedLsn = this.startLsn;
@@ -41,15 +49,22 @@ class Run {
   }
 
   /** Every event that came before the mark is in a batch that is accepted. */
-  get durableLsn(): Lsn {
+  get acceptedLsn(): Lsn {
     return this.marks
       .filter(({ batch }) => batch <= this.acceptedBatch)
       .map(({ lsn }) => lsn)
       .reduce(maxLsn, this.startLsn);
   }
 
+  get confirmedLsn(): Lsn {
+    return this.notes
+      .filter(({ isReleased }) => isReleased)
+      .map(({ lsn }) => lsn)
+      .reduce(maxLsn, this.startLsn);
+  }
+
   get floorAllowedLsn(): Lsn | null {
-    const lsn = this.durableLsn < this.verifiedLsn ? this.durableLsn : this.verifiedLsn;
+    const lsn = this.acceptedLsn < this.verifiedLsn ? this.acceptedLsn : this.verifiedLsn;
     return lsn > this.notedLsn ? lsn : null;
   }
 }
@@ -96,6 +111,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.constant<Step>(verify) },
   { weight: 3, arbitrary: fc.constant<Step>((run) => void (run.pendingFloorLsn = run.tracker.nextFloor)) },
   { weight: 3, arbitrary: fc.constant<Step>(noteFloor) },
+  {
+    weight: 3,
+    arbitrary: fc.integer({ min: 0, max: 40 }).map(
+      (passedMs): Step =>
+        (run) =>
+          release(run, passedMs),
+    ),
+  },
+  { weight: 1, arbitrary: fc.constant<Step>(releaseAll) },
 );
 
 test('nothing is confirmed that is not durable, verified and noted, whatever comes in which order', () => {
@@ -104,9 +128,10 @@ test('nothing is confirmed that is not durable, verified and noted, whatever com
     fc.property(
       start,
       gap,
+      fc.constantFrom(0, 50),
       fc.array(step, { maxLength: 120, size: 'max' }),
-      (startLsn, floorAhead, steps) => {
-        const run = new Run(startLsn, floorAhead);
+      (startLsn, floorAhead, windowMs, steps) => {
+        const run = new Run(startLsn, floorAhead, windowMs);
         let before = stagesOf(run.tracker);
         for (const take of steps) {
           take(run);
@@ -122,32 +147,32 @@ test('nothing is confirmed that is not durable, verified and noted, whatever com
 
 interface Stages {
   readonly received: Lsn;
-  readonly durable: Lsn;
+  readonly accepted: Lsn;
   readonly floor: Lsn;
   readonly confirmed: Lsn;
 }
 
-function stagesOf({ receivedLsn, durableLsn, floorLsn, confirmedLsn }: ConfirmTracker): Stages {
-  return { received: receivedLsn, durable: durableLsn, floor: floorLsn, confirmed: confirmedLsn };
+function stagesOf({ receivedLsn, acceptedLsn, floorLsn, confirmedLsn }: ConfirmTracker): Stages {
+  return { received: receivedLsn, accepted: acceptedLsn, floor: floorLsn, confirmed: confirmedLsn };
 }
 
 /** Everything that is wrong now, by name. */
 function untruths(run: Run, before: Stages, after: Stages): string[] {
-  const { received, durable, floor, confirmed } = after;
+  const { received, accepted, floor, confirmed } = after;
   // The floor may come from an earlier session, ahead of all that this one has seen.
   const ownFloor = maxLsn(run.startLsn, run.notedLsn);
   const sent = new Set([run.startLsn, ...run.marks.map(({ lsn }) => lsn)]);
   const truths = {
     'received is what was marked': received === run.receivedLsn,
-    'durable is what is accepted': durable === run.durableLsn,
+    'accepted is what was answered for': accepted === run.acceptedLsn,
     'floor is what was noted': floor === maxLsn(run.startFloorLsn, run.notedLsn),
-    'confirmed is what was noted': confirmed === run.notedLsn,
-    'the next floor is durable and verified': run.tracker.nextFloor === run.floorAllowedLsn,
-    'confirmed ≤ floor ≤ verified, durable ≤ received':
-      confirmed <= floor && ownFloor <= run.verifiedLsn && ownFloor <= durable && durable <= received,
+    'confirmed is what was noted a window ago': confirmed === run.confirmedLsn,
+    'the next floor is accepted and verified': run.tracker.nextFloor === run.floorAllowedLsn,
+    'confirmed ≤ floor ≤ verified, accepted ≤ received':
+      confirmed <= floor && ownFloor <= run.verifiedLsn && ownFloor <= accepted && accepted <= received,
     'nothing goes back':
       received >= before.received &&
-      durable >= before.durable &&
+      accepted >= before.accepted &&
       floor >= before.floor &&
       confirmed >= before.confirmed,
     // Postgres sends a transaction again as long as its commit LSN is not below what was confirmed.
@@ -205,7 +230,19 @@ function noteFloor(run: Run): void {
   const lsn = run.pendingFloorLsn;
   if (lsn === null) return;
   run.pendingFloorLsn = null;
-  const isNews = lsn > run.notedLsn;
-  expect(run.tracker.noteFloor(lsn)).toBe(isNews);
+  run.tracker.noteFloor(lsn, run.nowMs);
+  run.notes.push({ lsn, atMs: run.nowMs, isReleased: false });
   run.notedLsn = maxLsn(run.notedLsn, lsn);
+}
+
+function release(run: Run, passedMs: number): void {
+  run.nowMs += passedMs;
+  const before = run.tracker.confirmedLsn;
+  for (const note of run.notes) if (note.atMs + run.windowMs <= run.nowMs) note.isReleased = true;
+  expect(run.tracker.release(run.nowMs)).toBe(run.confirmedLsn > before);
+}
+
+function releaseAll(run: Run): void {
+  for (const note of run.notes) note.isReleased = true;
+  run.tracker.releaseAll();
 }

@@ -5,8 +5,8 @@ import { thrownCode } from '../thrown-code.ts';
 
 const lsn = (value: number): Lsn => toLsn(BigInt(value));
 
-function trackerAt(confirmed: number, floor = confirmed): ConfirmTracker {
-  return new ConfirmTracker({ confirmedLsn: lsn(confirmed), floorLsn: lsn(floor) });
+function trackerAt(confirmed: number, floor = confirmed, replayWindowMs = 0): ConfirmTracker {
+  return new ConfirmTracker({ confirmedLsn: lsn(confirmed), floorLsn: lsn(floor), replayWindowMs });
 }
 
 /** Verifies all that was received, notes the floor, and says what Postgres is told. */
@@ -14,7 +14,8 @@ function confirm(tracker: ConfirmTracker): Lsn | null {
   tracker.verify(tracker.receivedLsn);
   const floorLsn = tracker.nextFloor;
   if (floorLsn === null) return null;
-  return tracker.noteFloor(floorLsn) ? tracker.confirmedLsn : null;
+  tracker.noteFloor(floorLsn, 0);
+  return tracker.release(0) ? tracker.confirmedLsn : null;
 }
 
 describe('a transaction', () => {
@@ -25,7 +26,6 @@ describe('a transaction', () => {
     tracker.accept(1);
     expect(confirm(tracker)).toBe(200n);
     expect(confirm(tracker)).toBeNull();
-    expect(tracker.isSettled).toBe(true);
   });
 
   test('that ends where the next one commits is confirmed without it', () => {
@@ -84,7 +84,6 @@ describe('a keepalive', () => {
     tracker.mark(lsn(200), 1);
     tracker.mark(lsn(5000), 1);
     expect(confirm(tracker)).toBeNull();
-    expect(tracker.isSettled).toBe(false);
     tracker.accept(1);
     expect(confirm(tracker)).toBe(5000n);
   });
@@ -154,20 +153,21 @@ describe('the floor', () => {
     tracker.verify(lsn(200));
     expect(tracker.nextFloor).toBe(200n);
     expect(tracker.confirmedLsn).toBe(100n);
-    expect(tracker.noteFloor(lsn(200))).toBe(true);
+    tracker.noteFloor(lsn(200), 0);
+    expect(tracker.release(0)).toBe(true);
     expect(tracker.confirmedLsn).toBe(200n);
     expect(tracker.floorLsn).toBe(200n);
   });
 
-  test('ahead of what is durable, or of what was verified, is a bug', () => {
-    const durable = trackerAt(100);
-    durable.mark(lsn(200), 1);
-    durable.verify(lsn(200));
-    expect(thrownCode(() => durable.noteFloor(lsn(200)))).toBe('BUG');
+  test('ahead of what is accepted, or of what was verified, is a bug', () => {
+    const accepted = trackerAt(100);
+    accepted.mark(lsn(200), 1);
+    accepted.verify(lsn(200));
+    expect(thrownCode(() => accepted.noteFloor(lsn(200), 0))).toBe('BUG');
     const verified = trackerAt(100);
     verified.mark(lsn(200), 0);
-    expect(thrownCode(() => verified.noteFloor(lsn(200)))).toBe('BUG');
-    expect([durable.confirmedLsn, verified.confirmedLsn]).toEqual([100n, 100n]);
+    expect(thrownCode(() => verified.noteFloor(lsn(200), 0))).toBe('BUG');
+    expect([accepted.confirmedLsn, verified.confirmedLsn]).toEqual([100n, 100n]);
   });
 
   test('that Redis brings along ahead of the slot confirms nothing by itself', () => {
@@ -188,9 +188,55 @@ describe('the floor', () => {
     tracker.mark(lsn(200), 0);
     tracker.mark(lsn(300), 0);
     tracker.verify(lsn(300));
-    expect(tracker.noteFloor(lsn(300))).toBe(true);
-    expect(tracker.noteFloor(lsn(200))).toBe(false);
+    tracker.noteFloor(lsn(300), 0);
+    tracker.noteFloor(lsn(200), 0);
+    expect(tracker.release(0)).toBe(true);
+    expect(tracker.release(0)).toBe(false);
     expect([tracker.floorLsn, tracker.confirmedLsn]).toEqual([300n, 300n]);
+  });
+});
+
+describe('the replay window', () => {
+  test('keeps from Postgres what was noted less long ago, and lets each floor go in its own time', () => {
+    const tracker = trackerAt(100, 100, 5000);
+    for (const [at, noted] of [
+      [1000, 200],
+      [3000, 300],
+    ] as const) {
+      tracker.mark(lsn(noted), 0);
+      tracker.verify(lsn(noted));
+      tracker.noteFloor(lsn(noted), at);
+    }
+    expect([tracker.floorLsn, tracker.confirmedLsn]).toEqual([300n, 100n]);
+    expect(tracker.release(5999)).toBe(false);
+    expect(tracker.release(6000)).toBe(true);
+    expect(tracker.confirmedLsn).toBe(200n);
+    expect(tracker.release(8000)).toBe(true);
+    expect(tracker.confirmedLsn).toBe(300n);
+  });
+
+  test('does not keep a newer floor from being noted', () => {
+    const tracker = trackerAt(100, 100, 5000);
+    tracker.mark(lsn(200), 0);
+    tracker.verify(lsn(200));
+    tracker.noteFloor(lsn(200), 0);
+    expect(tracker.nextFloor).toBeNull();
+    tracker.mark(lsn(300), 0);
+    tracker.verify(lsn(300));
+    expect(tracker.nextFloor).toBe(300n);
+  });
+
+  test('is dropped for a primary that shuts down, for what is noted and nothing else', () => {
+    const tracker = trackerAt(100, 100, 5000);
+    tracker.mark(lsn(200), 0);
+    tracker.verify(lsn(200));
+    tracker.noteFloor(lsn(200), 0);
+    tracker.mark(lsn(300), 0);
+    tracker.verify(lsn(300));
+    tracker.releaseAll();
+    expect(tracker.confirmedLsn).toBe(200n);
+    tracker.releaseAll();
+    expect(tracker.release(1e9)).toBe(false);
   });
 });
 
@@ -214,6 +260,5 @@ describe('batches', () => {
     tracker.accept(1);
     tracker.accept(2);
     expect(confirm(tracker)).toBeNull();
-    expect(tracker.isSettled).toBe(true);
   });
 });

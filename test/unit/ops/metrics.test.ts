@@ -69,13 +69,13 @@ test('the relay is in one phase at a time', async () => {
   expect(phases.filter(([, value]) => value === 1)).toEqual([['walrelay_phase{phase="streaming"}', 1]]);
 });
 
-test("lag is the server's WAL end minus what is confirmed, and never negative", async () => {
+test("lag is the server's WAL end minus what Redis has accepted, and never negative", async () => {
   const metrics = createMetrics();
   metrics.setServerWalEndLsn(parseLsn('1/100'));
   expect(await samples(metrics)).not.toHaveProperty('walrelay_lag_bytes');
-  metrics.setConfirmedLsn(parseLsn('1/40'));
+  metrics.setAcceptedLsn(parseLsn('1/40'));
   expect((await samples(metrics)).walrelay_lag_bytes).toBe(0xc0);
-  metrics.setConfirmedLsn(parseLsn('1/200'));
+  metrics.setAcceptedLsn(parseLsn('1/200'));
   expect((await samples(metrics)).walrelay_lag_bytes).toBe(0);
 });
 

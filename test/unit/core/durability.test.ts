@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatDurability, parseDurability } from '../../../src/config/durability.ts';
+import { formatDurability, parseDurability } from '../../../src/core/durability.ts';
 
 test.each(['reply', 'fsync', 'replicas:1', 'replicas:12'])(
   '%s is a level, and is written as it is read',

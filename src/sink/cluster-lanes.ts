@@ -1,0 +1,266 @@
+import { type Lsn, lsnFromHex, lsnToHex, ZERO_LSN } from '../core/lsn.ts';
+import { comparePositions, ORIGIN, type Position, positionToHex } from '../core/position.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { Batch } from './batch.ts';
+import {
+  ACCEPT_LANE_SCRIPT,
+  FORGET_FLOORS_SCRIPT,
+  LIST_LANE_SCRIPT,
+  OPEN_LANE_SCRIPT,
+} from './cluster-script.ts';
+import type { DurabilityWait } from './durability-wait.ts';
+import { hashTag } from './hash-slot.ts';
+import { Lane, loadScripts, pairsToRecord } from './lane.ts';
+import type { AppendLane, LaneSet } from './lane-set.ts';
+import { type LanePart, type LaneState, laneFromFields, partFromFields } from './lane-state.ts';
+import type { RedisNodes } from './redis-nodes.ts';
+
+/**
+ * The lanes of a cluster: one for each hash tag, since a script reaches only one hash slot. The control state, a hash of
+ * its own, lists them, holds epoch, fence and floor for all, and notes for each lane the floors at which it had changed:
+ * so a lane that comes back without its tail is noticed, also when nothing is written to it any more.
+ */
+export class ClusterLanes implements LaneSet {
+  readonly #nodes: RedisNodes;
+  readonly #key: string;
+  readonly #control: Lane;
+  readonly #durability: DurabilityWait;
+  readonly #lanes: ClusterLane[] = [];
+  readonly #numbers = new Map<string, number>();
+  #holder = '';
+  #epoch = 0;
+  #fence = 0;
+
+  constructor(nodes: RedisNodes, key: string, durability: DurabilityWait) {
+    this.#nodes = nodes;
+    this.#key = key;
+    this.#control = new Lane(nodes.nodeOf(key), key);
+    this.#durability = durability;
+  }
+
+  async read(): Promise<LaneState | null> {
+    const fields = await this.#control.readFields();
+    const control = laneFromFields(this.#key, fields);
+    if (control === null) return null;
+    const parts = await Promise.all(
+      listed(fields).map(async ({ tag, notedLsns }): Promise<LanePart> => {
+        const key = this.#keyOf(tag);
+        const part = await new Lane(this.#nodes.nodeOf(key), key).readFields();
+        const state = Object.keys(part).length === 0 ? null : partFromFields(key, part);
+        return { tag, key, state, notedLsns };
+      }),
+    );
+    return withParts(control, parts);
+  }
+
+  async write(state: LaneState, replaces: number | null): Promise<boolean> {
+    const before = await this.#control.readFields();
+    if (!(await this.#control.write({ ...state, watermark: ORIGIN }, replaces))) return false;
+    const isKept = comparePositions(state.watermark, ORIGIN) > 0;
+    for (const { tag } of listed(before)) {
+      const key = this.#keyOf(tag);
+      await new Lane(this.#nodes.nodeOf(key), key).run(
+        'taking a lane into the new epoch',
+        ACCEPT_LANE_SCRIPT,
+        String(state.epoch),
+        lsnToHex(state.floorLsn),
+        isKept ? '' : positionToHex(ORIGIN),
+      );
+      await this.#control.run('forgetting old floors', FORGET_FLOORS_SCRIPT, FIELD + tag);
+    }
+    return true;
+  }
+
+  async raiseFence(epoch: number, holder: string): Promise<LaneState> {
+    this.#holder = holder;
+    await Promise.all(this.#nodes.writers.map(loadScripts));
+    // A control state that lost its tail may know an older fence than a lane does.
+    for (let atLeast = 0; ; ) {
+      const fields = await this.#control.raiseFence(epoch, holder, atLeast);
+      const control = laneFromFields(this.#key, fields);
+      if (control === null) throw new WalrelayError('LANE_MISSING', `the lane state ${this.#key} is gone`);
+      this.#epoch = control.epoch;
+      this.#fence = control.fence;
+      const parts = await Promise.all(
+        listed(fields).map(async ({ tag, notedLsns }) => {
+          const lane = new Lane(this.#nodes.nodeOf(this.#keyOf(tag)), this.#keyOf(tag));
+          return { lane, tag, notedLsns, opened: await this.#open(lane) };
+        }),
+      );
+      const newest = Math.max(...parts.map(({ opened }) => (typeof opened === 'number' ? opened : 0)), 0);
+      if (newest > 0) {
+        atLeast = newest + 1;
+        continue;
+      }
+      this.#control.hold({ ...control, watermark: ORIGIN });
+      const states: LanePart[] = [];
+      for (const { lane, tag, notedLsns, opened } of parts) {
+        if (typeof opened === 'number') continue;
+        lane.hold(opened);
+        const notedLsn = notedLsns.at(-1) === opened.floorLsn ? opened.floorLsn : ZERO_LSN;
+        this.#add(new ClusterLane(tag, lane, opened.watermark, [...notedLsns], notedLsn));
+        states.push({ tag, key: lane.key, state: opened, notedLsns });
+      }
+      return withParts(control, states);
+    }
+  }
+
+  annotate(facts: Readonly<Record<string, string>>): Promise<void> {
+    return this.#control.annotate(facts);
+  }
+
+  laneOf(stream: string): number {
+    const tag = hashTag(stream);
+    const known = this.#numbers.get(tag);
+    if (known !== undefined) return known;
+    const key = this.#keyOf(tag);
+    if (hashTag(key) !== tag) {
+      throw new WalrelayError(
+        'EVENT_STREAM_NAME',
+        `the stream ${JSON.stringify(stream.slice(0, 64))} has braces that keep its lane out of its hash slot`,
+      );
+    }
+    const lane = new Lane(this.#nodes.nodeOf(key), key);
+    return this.#add(new ClusterLane(tag, lane, ORIGIN, [], ZERO_LSN, () => this.#openNew(tag, lane)));
+  }
+
+  lane(number: number): AppendLane {
+    return this.#lanes[number] as ClusterLane;
+  }
+
+  async noteFloor(floorLsn: Lsn, confirmedLsn: Lsn): Promise<void> {
+    const changed = this.#lanes.filter((lane) => lane.hasChanged);
+    const fields: Record<string, string> = {};
+    const waiters = new Set([this.#control.node.waiter]);
+    for (const { tag, lane, notes } of changed) {
+      fields[FIELD + tag] = notes.add(floorLsn, confirmedLsn);
+      waiters.add(lane.node.waiter);
+    }
+    await Promise.all(changed.map(({ lane }) => lane.noteFloor(floorLsn)));
+    await this.#control.noteFloor(floorLsn, fields);
+    await Promise.all([...waiters].map((waiter) => this.#durability.wait(waiter)));
+  }
+
+  #keyOf(tag: string): string {
+    return `${this.#key}:{${tag}}`;
+  }
+
+  #add(lane: ClusterLane): number {
+    const number = this.#lanes.push(lane) - 1;
+    this.#numbers.set(lane.tag, number);
+    return number;
+  }
+
+  /** Listed first: a lane that nobody knows of could lose its entries unnoticed. */
+  async #openNew(tag: string, lane: Lane): Promise<void> {
+    await this.#control.runHeld('listing a lane', LIST_LANE_SCRIPT, FIELD + tag);
+    const opened = await this.#open(lane);
+    if (typeof opened === 'number') {
+      // The control state had forgotten this lane, and with it how far its fence had come.
+      throw new WalrelayError(
+        'CHAIN_GAP',
+        `the lane ${lane.key} was there already, under the fence ${opened}`,
+      );
+    }
+    lane.hold(opened);
+  }
+
+  /** The lane's state under our fence, or the fence that is as new as ours. */
+  async #open(lane: Lane): Promise<ReturnType<typeof partFromFields> | number> {
+    const reply = await lane.run(
+      'opening a lane',
+      OPEN_LANE_SCRIPT,
+      String(this.#epoch),
+      String(this.#fence),
+      this.#holder,
+      positionToHex(ORIGIN),
+      lsnToHex(ZERO_LSN),
+    );
+    if (Array.isArray(reply) && reply[0] === 'FENCE') return Number(reply[1]);
+    return partFromFields(lane.key, pairsToRecord(reply));
+  }
+}
+
+/** One lane of the session; a new one is opened in Redis with its first batch. */
+class ClusterLane implements AppendLane {
+  readonly tag: string;
+  readonly lane: Lane;
+  readonly watermark: Position;
+  readonly notes: FloorNotes;
+  #open: (() => Promise<void>) | null;
+  #opening: Promise<void> | null = null;
+
+  constructor(
+    tag: string,
+    lane: Lane,
+    watermark: Position,
+    notedLsns: Lsn[],
+    notedLsn: Lsn,
+    open: (() => Promise<void>) | null = null,
+  ) {
+    this.tag = tag;
+    this.lane = lane;
+    this.watermark = watermark;
+    this.notes = new FloorNotes(notedLsns, notedLsn);
+    this.#open = open;
+  }
+
+  /** Whether it holds an event that no noted floor covers. */
+  get hasChanged(): boolean {
+    const { commitLsn } = this.lane.acceptedPosition;
+    return commitLsn > ZERO_LSN && commitLsn >= this.notes.newestLsn;
+  }
+
+  async append(batch: Batch): Promise<{ readonly skipped: number }> {
+    if (this.#open !== null) {
+      this.#opening ??= this.#open();
+      // Batches that wait here go on in the order in which they came.
+      await this.#opening;
+      this.#open = null;
+    }
+    return this.lane.append(batch);
+  }
+}
+
+/** The floors that the control state holds for a lane. */
+class FloorNotes {
+  #notedLsns: Lsn[];
+  #newestLsn: Lsn;
+
+  constructor(notedLsns: Lsn[], newestLsn: Lsn) {
+    this.#notedLsns = notedLsns;
+    this.#newestLsn = newestLsn;
+  }
+
+  get newestLsn(): Lsn {
+    return this.#newestLsn;
+  }
+
+  /** Returns the field as it should be: those before the newest that Postgres was told prove nothing any more. */
+  add(floorLsn: Lsn, confirmedLsn: Lsn): string {
+    this.#newestLsn = floorLsn;
+    const all = [...this.#notedLsns.filter((lsn) => lsn < floorLsn), floorLsn];
+    const from = all.findLastIndex((lsn) => lsn <= confirmedLsn);
+    this.#notedLsns = from === -1 ? all : all.slice(from);
+    return this.#notedLsns.map(lsnToHex).join(',');
+  }
+}
+
+const FIELD = 'lane:';
+
+function listed(fields: Readonly<Record<string, string>>): { tag: string; notedLsns: Lsn[] }[] {
+  return Object.entries(fields)
+    .filter(([name]) => name.startsWith(FIELD))
+    .map(([name, noted]) => ({
+      tag: name.slice(FIELD.length),
+      notedLsns: noted === '' ? [] : noted.split(',').map(lsnFromHex),
+    }));
+}
+
+function withParts(control: LaneState, parts: readonly LanePart[]): LaneState {
+  let watermark = control.watermark;
+  for (const { state } of parts) {
+    if (state !== null && comparePositions(state.watermark, watermark) > 0) watermark = state.watermark;
+  }
+  return { ...control, watermark, parts };
+}
