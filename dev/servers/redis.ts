@@ -1,16 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { aptRedis } from './apt-redis.ts';
 import { freePort, isPortFree } from './free-port.ts';
 import { type GuardedDir, openGuardedDir } from './guarded-dir.ts';
+import { redisAnswers } from './redis-answers.ts';
 import { type RedisBinary, redisOnPath } from './redis-binary.ts';
 import { ServerProcess } from './server-process.ts';
 
 export interface RedisServer extends AsyncDisposable {
   /** With the random password. */
   readonly url: string;
+  /** Empty when the caller wants none. */
+  readonly password: string;
   readonly port: number;
   readonly description: string;
   /** Where the append-only files lie. */
@@ -30,17 +32,17 @@ export interface RedisServer extends AsyncDisposable {
 }
 
 export interface RedisOptions {
+  /** Omitted: the machine's, else the one unpacked from apt. */
+  readonly binary?: RedisBinary;
   /** Come last on the command line and so win over ours. */
   readonly args?: readonly string[];
 }
 
 const STOP_TIMEOUT_MS = 30_000;
-const PROBE_TIMEOUT_MS = 2_000;
 const PORT_ATTEMPTS_MAX = 3;
 
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const binary = redisOnPath() ?? (await aptRedis());
-  if (binary === undefined) throw new Error(REDIS_MISSING);
+  const binary = options.binary ?? (await findRedis());
   const dir = openGuardedDir({ prefix: 'walrelay-redis-', endSignal: 'KILL' });
   try {
     for (let attempt = 1; ; attempt += 1) {
@@ -56,6 +58,13 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     await dir.remove();
     throw error;
   }
+}
+
+/** The one at hand. */
+export async function findRedis(): Promise<RedisBinary> {
+  const binary = redisOnPath() ?? (await aptRedis());
+  if (binary === undefined) throw new Error(REDIS_MISSING);
+  return binary;
 }
 
 export const REDIS_MISSING =
@@ -80,7 +89,7 @@ async function startOn(port: number, { dir, binary, args }: StartContext): Promi
     logFile: join(dir.path, 'redis.log'),
     env: binary.env,
   });
-  const start = async (): Promise<void> => await server.start(async () => await answers(port, password));
+  const start = async (): Promise<void> => await server.start(async () => await redisAnswers(port, password));
   await start();
 
   const dispose = async (): Promise<void> => {
@@ -89,6 +98,7 @@ async function startOn(port: number, { dir, binary, args }: StartContext): Promi
   };
   return {
     url: `redis://${password === '' ? '' : `:${encodeURIComponent(password)}@`}127.0.0.1:${port}`,
+    password,
     port,
     description: `${binary.product} (${binary.origin}), 127.0.0.1:${port}`,
     dir: dataDir,
@@ -115,6 +125,8 @@ function defaultArgs(options: {
     ['bind', '127.0.0.1'],
     ['dir', options.dataDir],
     ['requirepass', options.password],
+    // It may become the replica of one that has the same password.
+    ['masterauth', options.password],
     // What a relay should be run against: a log of every write, and no key removed under memory pressure.
     ['appendonly', 'yes'],
     ['appendfsync', 'everysec'],
@@ -133,28 +145,4 @@ function defaultArgs(options: {
 function passwordIn(args: readonly string[]): string | undefined {
   const at = args.lastIndexOf('--requirepass');
   return at === -1 ? undefined : args[at + 1];
-}
-
-/** Whether it takes commands: any reply to PING will do, except that it is still loading. */
-async function answers(port: number, password: string): Promise<boolean> {
-  return await new Promise((resolve) => {
-    const socket = createConnection({ port, host: '127.0.0.1' });
-    let reply = '';
-    const settle = (isReady: boolean): void => {
-      socket.destroy();
-      resolve(isReady);
-    };
-    const auth =
-      password === '' ? '' : `*2\r\n$4\r\nAUTH\r\n$${Buffer.byteLength(password)}\r\n${password}\r\n`;
-    socket.setTimeout(PROBE_TIMEOUT_MS, () => settle(false));
-    socket.on('error', () => settle(false));
-    socket.on('close', () => settle(false));
-    socket.on('connect', () => socket.write(`${auth}*1\r\n$4\r\nPING\r\n`));
-    socket.on('data', (chunk) => {
-      reply += chunk.toString();
-      const lines = reply.split('\r\n').slice(0, -1);
-      const pong = lines[password === '' ? 0 : 1];
-      if (pong !== undefined) settle(!pong.startsWith('-LOADING'));
-    });
-  });
 }

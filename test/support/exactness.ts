@@ -1,21 +1,8 @@
-import { expect } from 'vitest';
 import type { Redis } from 'ioredis';
 import pglr from 'pg-logical-replication';
 import { parseLsn } from '../../src/core/lsn.ts';
+import { compareStreams, type Exactness, type RelayedEvent } from './compare-streams.ts';
 import type { Outbox } from './outbox.ts';
-
-/** An entry, or what an entry should be. */
-export interface RelayedEvent {
-  readonly stream: string;
-  readonly id: string;
-  readonly type: string;
-  readonly aggregateType: string;
-  readonly aggregateId: string;
-  readonly payload: string;
-  readonly lsn: string;
-  readonly seq: string;
-  readonly committedAt: string;
-}
 
 /**
  * The ground truth, from a second slot that nobody confirms, read by an independent decoder: what was committed,
@@ -145,65 +132,27 @@ export async function readEntries(redis: Redis, prefix: string): Promise<Map<str
   return streams;
 }
 
-export interface Exactness {
-  readonly events: number;
-  readonly missing: string[];
-  readonly duplicated: string[];
-  readonly foreign: string[];
-  readonly misordered: string[];
-  readonly altered: string[];
-}
-
-/** Compares what stands in the streams with what was committed. Pure. */
-export function compare(
-  expected: readonly RelayedEvent[],
-  actual: ReadonlyMap<string, readonly RelayedEvent[]>,
-): Exactness {
-  const result = {
-    events: expected.length,
-    missing: [],
-    duplicated: [],
-    foreign: [],
-    misordered: [],
-    altered: [],
-  } as {
-    events: number;
-  } & Record<'missing' | 'duplicated' | 'foreign' | 'misordered' | 'altered', string[]>;
-  const expectedById = new Map(expected.map((event) => [event.id, event]));
-  const seen = new Set<string>();
-  for (const [stream, entries] of actual) {
-    let previous: RelayedEvent | undefined;
-    for (const entry of entries) {
-      const truth = expectedById.get(entry.id);
-      if (truth === undefined) result.foreign.push(entry.id);
-      else if (JSON.stringify(truth) !== JSON.stringify(entry)) result.altered.push(entry.id);
-      if (seen.has(entry.id)) result.duplicated.push(entry.id);
-      seen.add(entry.id);
-      if (previous !== undefined && !isBefore(previous, entry))
-        result.misordered.push(`${stream} ${entry.id}`);
-      previous = entry;
-    }
-  }
-  for (const event of expected) if (!seen.has(event.id)) result.missing.push(event.id);
-  return result;
-}
-
-function isBefore(a: RelayedEvent, b: RelayedEvent): boolean {
-  const first = parseLsn(a.lsn);
-  const second = parseLsn(b.lsn);
-  return first < second || (first === second && Number(a.seq) < Number(b.seq));
-}
-
 /** Exact set, no duplicate, commit order, every byte; and floor ≥ confirmed_flush. Returns the number of events. */
 export async function expectExact(outbox: Outbox, oracle: Oracle): Promise<number> {
-  const expected = await oracle.read();
-  const exactness = compare(expected, await readEntries(outbox.redis, outbox.name));
-  const { events, ...faults } = exactness;
-  const shown = Object.fromEntries(Object.entries(faults).map(([name, ids]) => [name, ids.slice(0, 5)]));
-  expect(shown).toEqual({ missing: [], duplicated: [], foreign: [], misordered: [], altered: [] });
+  const exactness = compareStreams(await oracle.read(), await readEntries(outbox.redis, outbox.name));
+  expectFlawless(exactness);
+  await expectFloorNoted(outbox);
+  return exactness.events;
+}
+
+/** Throws with the first few of each kind of flaw. */
+export function expectFlawless({ events, ...flaws }: Exactness): void {
+  const found = Object.entries(flaws).filter(([, ids]) => ids.length > 0);
+  if (found.length === 0) return;
+  const told = found.map(([flaw, ids]) => `${ids.length} ${flaw} (${ids.slice(0, 5).join(', ')})`);
+  throw new Error(`of ${events} committed events: ${told.join('; ')}`);
+}
+
+/** What Postgres was told stands in Redis. */
+export async function expectFloorNoted(outbox: Outbox): Promise<void> {
   // In this order: both only grow, the floor first, and a relay that is running may move them in between.
-  const confirmed = parseLsn(await outbox.confirmedLsn());
-  const floor = await outbox.redis.hget(outbox.metaKey, 'floor');
-  expect(BigInt(`0x${floor}`) >= confirmed).toBe(true);
-  return events;
+  const confirmed = await outbox.confirmedLsn();
+  const floor = (await outbox.redis.hget(outbox.metaKey, 'floor')) ?? '0';
+  if (BigInt(`0x${floor}`) < parseLsn(confirmed))
+    throw new Error(`the floor in Redis is ${floor}, but Postgres was told ${confirmed}`);
 }

@@ -134,6 +134,13 @@ export class Outbox implements AsyncDisposable {
     );
   }
 
+  /** Kills the relays and closes the connections; for servers that are thrown away, or that may not answer. */
+  async abandon(): Promise<void> {
+    for (const daemon of this.#daemons) await daemon[Symbol.asyncDispose]();
+    await this.pool.end();
+    this.redis.disconnect();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const daemon of this.#daemons) await daemon[Symbol.asyncDispose]();
     await this.pool.end();

@@ -1,7 +1,8 @@
 import { expect } from 'vitest';
 import { Random } from './chaos-random.ts';
 import type { Daemon, Env } from './cli.ts';
-import { type RelayedEvent, readEntries } from './exactness.ts';
+import type { RelayedEvent } from './compare-streams.ts';
+import { readEntries } from './exactness.ts';
 import type { Outbox, OutboxOptions } from './outbox.ts';
 import { createOutbox } from './servers.ts';
 import { waitFor } from './wait-for.ts';
