@@ -129,7 +129,9 @@ export class Pump implements TransactionHandler {
   /** So many batches wait that more would only take memory, or the memory is used up. */
   get #isFull(): boolean {
     const { inFlightBatchesMax, pauseAtBytes } = this.#options;
-    return this.#queuedCount >= inFlightBatchesMax * this.#outlets.length || this.#heldBytes >= pauseAtBytes;
+    // Before the first event there is no outlet, and nothing that could ever resume the reading.
+    const queueMax = inFlightBatchesMax * Math.max(1, this.#outlets.length);
+    return this.#queuedCount >= queueMax || this.#heldBytes >= pauseAtBytes;
   }
 
   #outletOf(lane: number): Outlet {

@@ -10,6 +10,8 @@ export interface OutboxOptions {
   /** False: the test runs `init` itself. */
   readonly isInitialized?: boolean;
   readonly env?: Env;
+  /** True: the Redis goes with the test, and nothing in it needs to be removed. */
+  readonly isRedisOwn?: boolean;
 }
 
 /**
@@ -26,6 +28,7 @@ export class Outbox implements AsyncDisposable {
   readonly env: Env;
   readonly #adminUrl: string;
   readonly #daemons: Daemon[] = [];
+  readonly #isRedisOwn: boolean;
 
   private constructor(options: OutboxOptions, name: string) {
     this.name = name;
@@ -34,6 +37,7 @@ export class Outbox implements AsyncDisposable {
     url.pathname = `/${name}`;
     this.databaseUrl = url.href;
     this.redisUrl = options.redisUrl;
+    this.#isRedisOwn = options.isRedisOwn ?? false;
     this.pool = new Pool({ connectionString: this.databaseUrl, max: 20 });
     // A server that a test kills takes idle connections along.
     this.pool.on('error', () => undefined);
@@ -144,8 +148,10 @@ export class Outbox implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const daemon of this.#daemons) await daemon[Symbol.asyncDispose]();
     await this.pool.end();
-    const keys = await this.redis.keys(`${this.name}.*`);
-    await this.redis.del(this.metaKey, ...keys);
+    if (!this.#isRedisOwn) {
+      const keys = await this.redis.keys(`${this.name}.*`);
+      await this.redis.del(this.metaKey, ...keys);
+    }
     this.redis.disconnect();
     await withAdmin(this.#adminUrl, async (client) => {
       await waitFor('the slot to be free', async () => {

@@ -1,0 +1,157 @@
+import { expect, test } from 'vitest';
+import { ConfirmTracker } from '../../../src/confirm/confirm-tracker.ts';
+import { createDeferred, type Deferred } from '../../../src/core/deferred.ts';
+import { toLsn } from '../../../src/core/lsn.ts';
+import { formatPosition, ORIGIN, type Position } from '../../../src/core/position.ts';
+import { Pump } from '../../../src/relay/pump.ts';
+import { StreamRouter } from '../../../src/route/stream-router.ts';
+import { parseStreamTemplate } from '../../../src/route/stream-template.ts';
+import type { Batch } from '../../../src/sink/batch.ts';
+
+const lsn = (value: number) => toLsn(BigInt(value));
+
+/** A pump for lanes `a`, `b`, …: events are single letters, which name their stream and lane. */
+class PumpRun {
+  readonly tracker = new ConfirmTracker({ confirmedLsn: lsn(0), floorLsn: lsn(0), replayWindowMs: 0 });
+  readonly appended: {
+    readonly lane: number;
+    readonly batch: Batch;
+    readonly answer: Deferred<{ skipped: number }>;
+  }[] = [];
+  readonly pauses: boolean[] = [];
+  readonly failures: unknown[] = [];
+  readonly pump: Pump;
+
+  constructor(options: { isSingleLane: boolean; watermarks?: Readonly<Record<number, Position>> }) {
+    this.pump = new Pump({
+      // Slot 0, the id, names the stream too.
+      router: new StreamRouter(parseStreamTemplate('s.${x}'), [0], 'meta', (name) =>
+        options.isSingleLane ? 0 : name.charCodeAt(2) - 'a'.charCodeAt(0),
+      ),
+      tracker: this.tracker,
+      isSingleLane: options.isSingleLane,
+      batchEventsMax: 2,
+      batchBytesMax: 100_000,
+      inFlightBatchesMax: 2,
+      pauseAtBytes: 10_000_000,
+      lane: (lane) => ({
+        watermark: options.watermarks?.[lane] ?? ORIGIN,
+        append: (batch) => {
+          const answer = createDeferred<{ skipped: number }>();
+          this.appended.push({ lane, batch, answer });
+          return answer.promise;
+        },
+      }),
+      setPaused: (isPaused) => this.pauses.push(isPaused),
+      failed: (error) => this.failures.push(error),
+      observer: { read() {}, accepted() {} },
+    });
+  }
+
+  /** A transaction of events that commits at `at` and ends 5 later. */
+  transact(at: number, events: string): void {
+    this.pump.begin(lsn(at), 0n);
+    for (const letter of events) {
+      this.pump.insert(Buffer.from(letter), new Int32Array(5), new Int32Array([1, 1, 1, 1, 1]));
+    }
+    this.pump.commit(lsn(at + 5));
+  }
+
+  async answer(index: number): Promise<void> {
+    this.appended[index]?.answer.resolve({ skipped: 0 });
+    await Promise.resolve();
+    await Promise.resolve();
+  }
+
+  /** `lane: previous → last` of every batch that was sent. */
+  get sent(): string[] {
+    return this.appended.map(
+      ({ lane, batch }) =>
+        `${'abc'[lane]}: ${formatPosition(batch.previousPosition)} → ${formatPosition(batch.lastPosition)}`,
+    );
+  }
+}
+
+test('each lane has a chain of its own', async () => {
+  const run = new PumpRun({ isSingleLane: false });
+  run.transact(10, 'ab');
+  run.transact(20, 'b');
+  run.pump.chunkEnd();
+  run.transact(30, 'ba');
+  run.pump.chunkEnd();
+  await run.answer(0);
+  await run.answer(1);
+  expect(run.sent).toEqual([
+    'a: 0/0 #0 → 0/A #0',
+    'b: 0/0 #0 → 0/14 #0',
+    'a: 0/A #0 → 0/1E #1',
+    'b: 0/14 #0 → 0/1E #0',
+  ]);
+});
+
+test('a lane that answers early confirms nothing past one that has not answered', async () => {
+  const run = new PumpRun({ isSingleLane: false });
+  run.transact(10, 'a');
+  run.transact(20, 'b');
+  run.pump.chunkEnd();
+  await run.answer(1);
+  expect(run.tracker.acceptedLsn).toBe(0n);
+  await run.answer(0);
+  expect(run.tracker.acceptedLsn).toBe(25n);
+});
+
+test('a transaction over two lanes is accepted with the last of them', async () => {
+  const run = new PumpRun({ isSingleLane: false });
+  run.transact(10, 'ab');
+  run.pump.chunkEnd();
+  await run.answer(0);
+  expect(run.tracker.acceptedLsn).toBe(0n);
+  await run.answer(1);
+  expect(run.tracker.acceptedLsn).toBe(15n);
+});
+
+test('what stands in one lane is skipped there, and not in another that lost it', () => {
+  const run = new PumpRun({
+    isSingleLane: false,
+    watermarks: { 0: { commitLsn: lsn(20), ordinal: 0 }, 1: ORIGIN },
+  });
+  run.transact(10, 'ab');
+  run.transact(20, 'aab');
+  run.pump.chunkEnd();
+  expect(run.sent).toEqual(['b: 0/0 #0 → 0/14 #2', 'a: 0/14 #0 → 0/14 #1']);
+});
+
+test('bytes without an event pause nothing, whatever the number of lanes', () => {
+  for (const isSingleLane of [true, false]) {
+    const run = new PumpRun({ isSingleLane });
+    run.pump.keepalive(lsn(5));
+    run.transact(10, '');
+    run.pump.chunkEnd();
+    expect(run.pauses).toEqual([]);
+  }
+});
+
+test('reading pauses when a lane’s batches pile up, and goes on when they are answered', async () => {
+  const run = new PumpRun({ isSingleLane: true });
+  run.transact(10, 'aaaaaaaaaa');
+  run.pump.chunkEnd();
+  expect(run.pauses).toEqual([true]);
+  for (let index = 0; index < 5; index += 1) await run.answer(index);
+  expect(run.pauses).toEqual([true, false]);
+  expect(run.appended.length).toBe(5);
+});
+
+test('after a batch is refused nothing is sent to any lane', async () => {
+  const run = new PumpRun({ isSingleLane: false });
+  run.transact(10, 'ab');
+  run.pump.chunkEnd();
+  run.appended[0]?.answer.reject(new Error('no'));
+  await Promise.resolve();
+  await Promise.resolve();
+  run.transact(20, 'ab');
+  run.pump.chunkEnd();
+  await run.answer(1);
+  expect(run.appended.length).toBe(2);
+  expect(run.failures.length).toBe(1);
+  await expect(run.pump.drain()).rejects.toThrow('no');
+});
