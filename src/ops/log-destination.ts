@@ -4,7 +4,8 @@ import { fsyncSync, write, writeSync } from 'node:fs';
 const WAITING_BYTES_MAX = 1024 * 1024;
 const RETRY_MS = 100;
 const FINAL_FLUSH_MS = 1000;
-const STALLED_AFTER_MS = 200;
+const TURN_MS = 50;
+const STALLED_AFTER_TURNS = 4;
 
 /**
  * Writes log lines to a file descriptor without ever stopping the relay. A synchronous writer would stand still with
@@ -17,7 +18,9 @@ export class LogDestination {
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #isWriting = false;
-  #writingSinceMs = 0;
+  /** Turns of the event loop that the write has outlasted: a process that slept, or was busy, proves nothing. */
+  #turns = 0;
+  #turnTimer: NodeJS.Timeout | null = null;
   #lostLines = 0;
   #lostReason = '';
   /** Of the chunk being written: its lines, and how many lost lines it reports. */
@@ -38,7 +41,7 @@ export class LogDestination {
    * SIGKILL, also one's own, ends the process then.
    */
   get isStalled(): boolean {
-    return this.#isWriting && Date.now() - this.#writingSinceMs > STALLED_AFTER_MS;
+    return this.#isWriting && this.#turns >= STALLED_AFTER_TURNS;
   }
 
   /** Takes one line with its newline. Never throws, never blocks. */
@@ -85,8 +88,17 @@ export class LogDestination {
     const chunk = this.#takeWaiting();
     if (chunk.length === 0) return;
     this.#isWriting = true;
-    this.#writingSinceMs = Date.now();
+    this.#turns = 0;
+    this.#turnTimer ??= setInterval(() => {
+      this.#turns += 1;
+    }, TURN_MS).unref();
     this.#writeChunk(chunk);
+  }
+
+  #written(): void {
+    this.#isWriting = false;
+    if (this.#turnTimer !== null) clearInterval(this.#turnTimer);
+    this.#turnTimer = null;
   }
 
   #writeChunk(chunk: Buffer): void {
@@ -97,7 +109,7 @@ export class LogDestination {
         return;
       }
       if (error !== null) {
-        this.#isWriting = false;
+        this.#written();
         this.#lose(Math.min(countLines(chunk), this.#chunkLines), error.code ?? error.message);
         // No retry from here: the next line is the next attempt, so a dead log costs one call per line.
         return;
@@ -108,7 +120,7 @@ export class LogDestination {
         return;
       }
       this.#lostLines -= this.#reportedLines;
-      this.#isWriting = false;
+      this.#written();
       this.#writeWaiting();
     });
   }

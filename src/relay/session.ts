@@ -184,12 +184,20 @@ export class Session {
     );
   }
 
-  /** `--steal`: ends the connection of whoever holds the slot. That relay stands by then, or is fenced. */
+  /**
+   * `--steal`: ends the connection of whoever holds the slot and takes the lock before that relay's next session can.
+   * It stands by then, or is fenced.
+   */
   async #steal(postgres: ReplicationConnection): Promise<void> {
     const { settings, logger } = this.#options;
-    const ended = await postgres.query(endHolderSql(settings.slot));
+    const holders = new Set<string>();
+    for (let attempt = 1; attempt <= STEAL_ATTEMPTS_MAX; attempt += 1) {
+      for (const row of await postgres.query(endHolderSql(settings.slot))) holders.add(String(row['holder']));
+      if (await this.#takeLock(postgres)) break;
+      await this.#sleep(STEAL_INTERVAL_MS);
+    }
     logger.warn(
-      { slot: settings.slot, holders: ended.map((row) => String(row['holder'])) },
+      { slot: settings.slot, holders: [...holders] },
       'the slot was taken from its holder, as asked',
     );
   }
@@ -341,6 +349,8 @@ interface Guarded {
 }
 
 const STANDBY_LOOK_INTERVAL_MS = 1000;
+const STEAL_INTERVAL_MS = 10;
+const STEAL_ATTEMPTS_MAX = 500;
 
 /** Ends after which what is in flight is still awaited: a stop, and a primary that wants to shut down. */
 const MAY_DRAIN: ReadonlySet<string> = new Set(['ABORTED', 'PG_SHUTDOWN']);

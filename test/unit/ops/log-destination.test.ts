@@ -69,6 +69,14 @@ test('the first line that gets through again is preceded by the number of those 
   closeSync(again);
 });
 
+test('a process that slept after a write does not take its reader for stalled, and keeps its exit code', () => {
+  const destination = new LogDestination({ fd });
+  destination.write('one\n');
+  // As after SIGSTOP, or with a busy event loop: the write is done, and nobody has heard of it yet.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+  expect(destination.isStalled).toBe(false);
+});
+
 test('what waits for a stalled reader is bounded', () => {
   const destination = new LogDestination({ fd });
   const line = `${'x'.repeat(64 * 1024 - 1)}\n`;
