@@ -104,6 +104,16 @@ export class Session {
     const first = await this.#guardPostgres(this.#postgres);
     await this.#readState(this.#postgres, lanes, first);
 
+    // Before the slot is there to take: a takeover should not have to wait for a log-in.
+    const watch = this.#own(
+      await CatalogWatch.open(
+        clientConfig(settings, this.#options.holder),
+        this.#options.shape.expected,
+        first.catalog.server.versionNumber,
+      ),
+    );
+    this.#watch = watch;
+
     if (!(await this.#claimSlot(this.#postgres, first.catalog))) {
       this.#enter('standby');
       await this.#standBy(this.#postgres, first.catalog);
@@ -112,7 +122,7 @@ export class Session {
     // Under the lock, once more: what was read before it may be older than a whole life of another relay.
     const guarded = await this.#guardPostgres(this.#postgres);
     this.#enter('claiming');
-    await this.#stream(this.#postgres, this.#redis, lanes, guarded);
+    await this.#stream({ postgres: this.#postgres, redis: this.#redis, lanes, watch, guarded });
   }
 
   async #guardRedis(redis: RedisNodes, durability: DurabilityWait): Promise<void> {
@@ -202,21 +212,9 @@ export class Session {
     );
   }
 
-  async #stream(
-    postgres: ReplicationConnection,
-    redis: RedisNodes,
-    lanes: LaneSet,
-    guarded: Guarded,
-  ): Promise<void> {
+  async #stream({ postgres, redis, lanes, watch, guarded }: Claimed): Promise<void> {
     const { settings, logger, metrics, shape } = this.#options;
     const { catalog, identity } = guarded;
-    this.#watch = this.#own(
-      await CatalogWatch.open(
-        clientConfig(settings, this.#options.holder),
-        shape.expected,
-        catalog.server.versionNumber,
-      ),
-    );
 
     // I3: first the fence, then what Redis holds, then the stream.
     const before = await this.#readState(postgres, lanes, guarded);
@@ -242,7 +240,7 @@ export class Session {
       postgres,
       redis,
       lanes,
-      watch: this.#watch,
+      watch,
       tracker: new ConfirmTracker({
         confirmedLsn,
         floorLsn: state.floorLsn,
@@ -346,6 +344,14 @@ export interface SessionOptions {
 interface Guarded {
   readonly catalog: Catalog;
   readonly identity: SystemIdentity;
+}
+
+interface Claimed {
+  readonly postgres: ReplicationConnection;
+  readonly redis: RedisNodes;
+  readonly lanes: LaneSet;
+  readonly watch: CatalogWatch;
+  readonly guarded: Guarded;
 }
 
 const STANDBY_LOOK_INTERVAL_MS = 1000;
