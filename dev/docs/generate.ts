@@ -2,17 +2,30 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { describeSettings, type SettingRow } from '../../src/config/describe-settings.ts';
 import { SETTING_GROUPS } from '../../src/config/settings.ts';
+import { REPLY_SAFETY_TABLES } from './reply-safety/tables.ts';
 
 const README = new URL('../../README.md', import.meta.url);
-const BEGIN = '<!-- settings:begin -->';
-const END = '<!-- settings:end -->';
+const REPLY_SAFETY = new URL('../../docs/reply-safety.md', import.meta.url);
 
 /** The README with its settings table as the schema has it. Throws if the markers are missing or out of order. */
 export function replaceSettings(readme: string): string {
-  const begin = readme.indexOf(BEGIN);
-  const end = readme.indexOf(END);
-  if (begin === -1 || end < begin) throw new Error(`README.md needs ${BEGIN} and, after it, ${END}`);
-  return `${readme.slice(0, begin + BEGIN.length)}\n\n${settingsTable()}\n\n${readme.slice(end)}`;
+  return replaceBetween('settings', readme, settingsTable());
+}
+
+/** docs/reply-safety.md with its tables as the tests go by them. */
+export function replaceReplySafety(page: string): string {
+  return Object.entries(REPLY_SAFETY_TABLES).reduce(
+    (text, [name, render]) => replaceBetween(name, text, render()),
+    page,
+  );
+}
+
+function replaceBetween(name: string, page: string, content: string): string {
+  const [before, after] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
+  const begin = page.indexOf(before);
+  const end = page.indexOf(after);
+  if (begin === -1 || end < begin) throw new Error(`the page needs ${before} and, after it, ${after}`);
+  return `${page.slice(0, begin + before.length)}\n\n${content}\n\n${page.slice(end)}`;
 }
 
 /** One Markdown table, a bold line for each group. */
@@ -35,15 +48,25 @@ function tableRow(row: SettingRow): string {
 }
 
 function main(args: readonly string[]): void {
-  const current = readFileSync(README, 'utf8');
-  const wanted = replaceSettings(current);
+  bringUpToDate('README.md', README, replaceSettings, args);
+  bringUpToDate('docs/reply-safety.md', REPLY_SAFETY, replaceReplySafety, args);
+}
+
+function bringUpToDate(
+  name: string,
+  place: URL,
+  replace: (page: string) => string,
+  args: readonly string[],
+): void {
+  const current = readFileSync(place, 'utf8');
+  const wanted = replace(current);
   if (current === wanted) return;
   if (args.includes('--check')) {
-    console.error('README.md is out of date: run `npm run docs`');
+    console.error(`${name} is out of date: run \`npm run docs\``);
     process.exitCode = 1;
     return;
   }
-  writeFileSync(README, wanted);
+  writeFileSync(place, wanted);
 }
 
 // Imported by a test, it only lends its functions.

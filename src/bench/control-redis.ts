@@ -84,6 +84,12 @@ export class ControlRedis {
     }
   }
 
+  /** Removes keys; those that are not there don't matter. */
+  async remove(keys: readonly string[]): Promise<void> {
+    for (let from = 0; from < keys.length; from += SCAN_COUNT)
+      await this.#redis.unlink(...keys.slice(from, from + SCAN_COUNT));
+  }
+
   /** Removes every key that begins with `prefix`; returns their number. */
   async removeFrom(prefix: string): Promise<number> {
     let removed = 0;

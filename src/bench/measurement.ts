@@ -7,7 +7,7 @@ import type { ControlRedis } from './control-redis.ts';
 import { DatabaseCounterReader, type DatabaseCounters } from './database-counters.ts';
 import { runDrain } from './drain-run.ts';
 import { measureFloor } from './floor-probes.ts';
-import { runBase, runLatency } from './latency-run.ts';
+import { runBase, runLatency, streamsOf } from './latency-run.ts';
 import { TABLE_NAME } from './load-backlog.ts';
 import type { ProcessGuard } from './process-guard.ts';
 import { remarksOn } from './remarks.ts';
@@ -179,7 +179,8 @@ export class Measurement {
       await contestant.tearDown(place).catch((error: unknown) => {
         this.#progress.note(`${contestant.id} was not torn down: ${messageOf(error)}`);
       });
-      await this.#means.redis.removeFrom(place.keyPrefix);
+      // By name: a scan would walk through all that the user keeps there. What else a relay wrote is small and goes at the end.
+      await this.#means.redis.remove(streamsOf(context));
     }
   }
 

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { type Command, Option } from 'commander';
 import { loadSettings } from '../config/load-settings.ts';
 import { settingFlags } from '../config/setting-flags.ts';
-import type { SettingGroup, SettingKey, Settings } from '../config/settings.ts';
+import { type SettingGroup, type SettingKey, type Settings, settingShape } from '../config/settings.ts';
 
 /** Adds the flags of the settings that a command uses. */
 export function addSettingFlags(
@@ -14,6 +14,12 @@ export function addSettingFlags(
   for (const { flags, description, group } of settingFlags(groups, without)) {
     command.addOption(new Option(flags, description).helpGroup(group));
   }
+}
+
+/** The settings that a command has flags for: those that mean something to it. */
+export function settingKeysOf(command: Command): SettingKey[] {
+  const names = command.options.map((option) => option.attributeName());
+  return names.filter((name): name is SettingKey => Object.hasOwn(settingShape, name));
 }
 
 /** Flags before environment before file before default. Throws CONFIG_INVALID with every problem. */

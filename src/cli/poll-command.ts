@@ -4,7 +4,7 @@ import { WalrelayError } from '../core/walrelay-error.ts';
 import { componentLogger } from '../ops/logger.ts';
 import { PollingMetrics } from '../ops/polling-metrics.ts';
 import { PollingRelay } from '../polling/polling-relay.ts';
-import { addSettingFlags, commandSettings } from './command-settings.ts';
+import { addSettingFlags, commandSettings, settingKeysOf } from './command-settings.ts';
 import { runDaemon } from './run-daemon.ts';
 
 /** They are about the slot, its stream, or batches in flight: polling has none of these. */
@@ -52,7 +52,8 @@ async function poll(command: Command, version: string): Promise<void> {
     });
   }
   const metrics = new PollingMetrics({ version });
-  await runDaemon({ settings, version, metrics }, (logger) => {
+  const settingKeys = settingKeysOf(command);
+  await runDaemon({ settings, settingKeys, version, metrics }, (logger) => {
     const relay = new PollingRelay({
       settings,
       logger: componentLogger(logger, 'polling'),

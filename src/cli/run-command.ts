@@ -3,7 +3,7 @@ import { SETTING_GROUPS } from '../config/settings.ts';
 import { componentLogger } from '../ops/logger.ts';
 import { RelayMetrics } from '../ops/metrics.ts';
 import { Relay } from '../relay/relay.ts';
-import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
+import { addSettingFlags, commandSettings, holderName, settingKeysOf } from './command-settings.ts';
 import { runDaemon } from './run-daemon.ts';
 
 export function addRunCommand(program: Command, version: string): void {
@@ -31,7 +31,8 @@ SIGTERM or SIGINT stops reading, finishes what is in flight, confirms it and exi
 async function run(command: Command, version: string): Promise<void> {
   const settings = commandSettings(command);
   const metrics = new RelayMetrics({ version });
-  await runDaemon({ settings, version, metrics }, (logger) => {
+  const settingKeys = settingKeysOf(command);
+  await runDaemon({ settings, settingKeys, version, metrics }, (logger) => {
     const relay = new Relay({
       settings,
       logger: componentLogger(logger, 'relay'),

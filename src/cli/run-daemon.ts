@@ -1,4 +1,4 @@
-import type { Settings } from '../config/settings.ts';
+import type { SettingKey, Settings } from '../config/settings.ts';
 import { settingsForLog } from '../config/settings-for-log.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
@@ -24,12 +24,14 @@ export interface DaemonWork {
 export async function runDaemon(
   options: {
     readonly settings: Settings;
+    /** Those that mean something to the command: the others are not logged. */
+    readonly settingKeys: readonly SettingKey[];
     readonly version: string;
     readonly metrics: { render: HttpRoutes['metrics'] };
   },
   start: (logger: Logger) => DaemonWork,
 ): Promise<void> {
-  const { settings, version, metrics } = options;
+  const { settings, settingKeys, version, metrics } = options;
   const destination = new LogDestination({ fd: STDERR });
   process.on('exit', () => destination.flushSync());
   const logger = createLogger({ level: settings.logLevel, destination });
@@ -57,7 +59,10 @@ export async function runDaemon(
             metrics: () => metrics.render(),
           },
         });
-  logger.info({ version, http: http?.url ?? 'off', settings: settingsForLog(settings) }, 'walrelay starts');
+  logger.info(
+    { version, http: http?.url ?? 'off', settings: settingsForLog(settings, settingKeys) },
+    'walrelay starts',
+  );
   try {
     await work.run();
     logger.info('stopped');

@@ -48,6 +48,11 @@ export const ERROR_CODES = {
     'Nothing is lost: what was not confirmed is read again. Raise WALRELAY_DRAIN_TIMEOUT_MS if Redis is only slow.',
   ),
 
+  DRAIN_FAILED: operator(
+    EXIT.drainTimeout,
+    'Nothing is lost: what was not confirmed is read again at the next start.',
+  ),
+
   // Configuration.
   CONFIG_INVALID: operator(
     EXIT.config,
@@ -60,6 +65,7 @@ export const ERROR_CODES = {
   PG_SHUTDOWN: retry('None needed: the relay reconnects when Postgres is back.'),
   PG_SILENT: retry('Check the network between the relay and Postgres.'),
   PG_BUSY: retry('Free a connection, or raise max_connections / max_wal_senders.'),
+  PG_READ_ONLY: retry('None needed when a failover is under way; else point DATABASE_URL at the primary.'),
   SLOT_IN_USE: retry('Another relay holds the slot; this one stands by.'),
 
   // Postgres, for an operator.
@@ -69,7 +75,6 @@ export const ERROR_CODES = {
   PG_TLS: operator(EXIT.database, 'Check sslmode and the certificates named in DATABASE_URL.'),
   PG_VERSION: operator(EXIT.database, 'Use PostgreSQL 14 or later.'),
   PG_ENCODING: operator(EXIT.database, 'Use a database with the encoding UTF8 or SQL_ASCII.'),
-  PG_READ_ONLY: operator(EXIT.database, 'Point DATABASE_URL at the primary.'),
   WAL_LEVEL: operator(EXIT.database, "ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres."),
   TABLE_MISSING: operator(EXIT.database, 'Run `walrelay init --create-table`, or correct WALRELAY_TABLE.'),
   TABLE_UNSUITABLE: operator(EXIT.database, 'Use an ordinary, logged table as the outbox.'),
@@ -149,6 +154,10 @@ export const ERROR_CODES = {
   REDIS_KEY_TYPE: operator(
     EXIT.redis,
     'Give the relay another WALRELAY_META_KEY, or remove the foreign key.',
+  ),
+  REDIS_CROSS_SLOT: operator(
+    EXIT.redis,
+    'Redis is a cluster: give all streams one hash tag (WALRELAY_STREAM={outbox}.…), or set WALRELAY_REDIS_MODE=cluster.',
   ),
   REDIS_REFUSED: operator(EXIT.redis, 'Redis answered something Walrelay does not know; see the message.'),
 

@@ -12,10 +12,10 @@ export interface Position {
 /** Before every event there ever was. */
 export const ORIGIN: Position = { commitLsn: ZERO_LSN, ordinal: 0 };
 
-/** Far above what one Postgres transaction can hold; keeps the ordinal's hex at a fixed width. */
-export const ORDINAL_MAX = 0xffff_ffff_ffff;
-
-/** 16 hex digits of commit LSN, 12 of ordinal: a fixed width, which the scripts in Redis compare. */
+/**
+ * 16 hex digits of commit LSN, 12 of ordinal, far above what one Postgres transaction can hold: a fixed width, which the
+ * scripts in Redis compare.
+ */
 export function positionToHex(position: Position): string {
   const ordinal = position.ordinal.toString(16).toUpperCase().padStart(12, '0');
   return lsnToHex(position.commitLsn) + ordinal;

@@ -2,7 +2,7 @@ import type { Settings } from '../config/settings.ts';
 import { Alarm } from '../core/alarm.ts';
 import { backoffMs } from '../core/backoff.ts';
 import type { ErrorCode } from '../core/error-codes.ts';
-import { toWalrelayError, type WalrelayError } from '../core/walrelay-error.ts';
+import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { Logger } from './logger.ts';
 
 /**
@@ -15,6 +15,8 @@ export class SessionLoop {
   readonly #warned = new Set<string>();
   #session: LoopedSession | null = null;
   #isStopRequested = false;
+  /** A stop was asked for while a session did its work: what it has in hand must be finished or be told of. */
+  #isDrainOwed = false;
   #lastError: WalrelayError | null = null;
   #hasWorked = false;
   #failureCount = 0;
@@ -40,6 +42,7 @@ export class SessionLoop {
   /** The session finishes what is in flight; no other follows. */
   requestStop(): void {
     this.#isStopRequested = true;
+    this.#isDrainOwed = this.#session?.phase === this.#options.workPhase && !this.#backoff.isSleeping;
     this.#session?.requestStop();
     this.#backoff.ring();
   }
@@ -62,7 +65,9 @@ export class SessionLoop {
         metrics.recordSessionError(error.code);
         if (error.disposition !== 'retry') throw error;
         if (this.#isStopRequested) {
-          logger.warn({ err: error }, `stopped without a drain: ${this.#options.undrained}`);
+          if (this.#isDrainOwed) throw this.#drainFailed(error);
+          // It had not begun its work, or was being drained for a reason of its own.
+          logger.info({ err: error }, 'the session ended while it was asked to stop');
           break;
         }
         this.#failureCount += 1;
@@ -93,6 +98,15 @@ export class SessionLoop {
     },
   };
 
+  /** Whoever asked for a stop believes that everything was finished, unless the exit code says otherwise. */
+  #drainFailed(error: WalrelayError): WalrelayError {
+    return new WalrelayError(
+      'DRAIN_FAILED',
+      `what was in flight could not be finished (${error.code}): ${error.message}`,
+      { cause: error, hint: `Nothing is lost: ${this.#options.undrained}.` },
+    );
+  }
+
   /** Level follows persistence: the first failure is everyday life, the tenth in a row is trouble. */
   #logRetry(error: WalrelayError, pauseMs: number): void {
     const count = this.#failureCount;
@@ -111,7 +125,9 @@ export interface SessionLoopOptions {
   };
   /** The longest that a session may wait for anything without a sign. */
   readonly longestWaitMs: number;
-  /** What becomes of what a session could not finish: the end of a sentence for the log. */
+  /** A session's phase while it has things in hand. */
+  readonly workPhase: string;
+  /** What becomes of what a session could not finish: the end of a sentence. */
   readonly undrained: string;
   /** In [0, 1). */
   readonly random: () => number;

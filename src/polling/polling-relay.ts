@@ -21,6 +21,7 @@ export class PollingRelay {
         settings.drainTimeoutMs,
         settings.pollIntervalMs,
       ),
+      workPhase: 'polling',
       undrained: 'what was in hand is published again',
       random: options.random,
       open: ({ works, ...events }) =>

@@ -30,6 +30,7 @@ export class Relay {
         settings.statusIntervalMs,
         settings.standbyPollMs,
       ),
+      workPhase: 'streaming',
       undrained: 'what was not confirmed is read again at the next start',
       random: options.random,
       open: ({ works, ...events }) =>

@@ -15,7 +15,7 @@ import { encodeCommandHead } from './command-head.ts';
 import { type LanePartState, type LaneState, laneFromFields, laneToFields } from './lane-state.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import type { RedisNode } from './redis-nodes.ts';
-import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
+import { eventRefused, isAboutOneEvent, replyError, unknownReply } from './redis-reply.ts';
 
 /**
  * A lane as one session sees it: reads its state, raises the fence, appends batches, notes the floor. All writing
@@ -109,7 +109,7 @@ export class Lane {
    */
   async noteFloor(floorLsn: Lsn, fields: Readonly<Record<string, string>> = {}): Promise<void> {
     const extra = Object.entries(fields).flat();
-    await this.node.waiter.command(
+    const reply = await this.node.waiter.command(
       'noting the floor',
       'EVALSHA',
       FLOOR_SHA,
@@ -121,11 +121,15 @@ export class Lane {
       positionToHex(this.#acceptedPosition),
       ...extra,
     );
+    // Postgres is told next: anything but the script's own word proves nothing.
+    if (reply !== 'OK') throw unknownReply('the noting of the floor');
   }
 
   /** Sets facts of the lane that changed with good reason (a promotion's new timeline). */
   async annotate(facts: Readonly<Record<string, string>>): Promise<void> {
-    await this.runHeld('noting a new timeline', ANNOTATE_SCRIPT, ...Object.entries(facts).flat());
+    const doing = 'noting a new timeline';
+    const reply = await this.runHeld(doing, ANNOTATE_SCRIPT, ...Object.entries(facts).flat());
+    if (reply !== 'OK') throw unknownReply('the noting of a new timeline');
   }
 
   /** Runs a script on the lane that begins by checking epoch and fence. */
@@ -140,10 +144,15 @@ export class Lane {
 
 /** Loads the scripts of the hot path, so that the first batch pays no extra round trip. */
 export async function loadScripts(redis: RedisConnection): Promise<void> {
+  const scripts = [
+    [APPEND_SCRIPT, APPEND_SHA],
+    [FLOOR_SCRIPT, FLOOR_SHA],
+  ] as const;
   await Promise.all(
-    [APPEND_SCRIPT, FLOOR_SCRIPT].map((script) =>
-      redis.command('loading a script', 'SCRIPT', 'LOAD', script),
-    ),
+    scripts.map(async ([script, sha]) => {
+      const reply = await redis.command('loading a script', 'SCRIPT', 'LOAD', script);
+      if (reply !== sha) throw unknownReply('the loading of a script');
+    }),
   );
 }
 
@@ -158,10 +167,7 @@ function readAppendReply(reply: unknown): [appended: number, skipped: number, re
       if (reply.length === 3 && typeof refusal === 'string') return [appended, skipped, refusal];
     }
   }
-  throw new WalrelayError(
-    'REDIS_REFUSED',
-    'Redis gave an answer to a batch that the append script never gives',
-  );
+  throw unknownReply('a batch');
 }
 
 function refusedEvent(refusal: string, batch: Batch, packed: Buffer, index: number): WalrelayError {
@@ -171,12 +177,16 @@ function refusedEvent(refusal: string, batch: Batch, packed: Buffer, index: numb
   return eventRefused(refusal, { id, stream, where: `${lsn} #${seq}` }, { lsn, seq });
 }
 
+/** The answer of HGETALL, in a script or not: pairs, or the object that ioredis makes of them. */
 export function pairsToRecord(reply: unknown): Record<string, string> {
+  if (Array.isArray(reply) && reply.length % 2 === 0) {
+    const record: Record<string, string> = {};
+    for (let index = 0; index < reply.length; index += 2)
+      record[String(reply[index])] = String(reply[index + 1]);
+    return record;
+  }
   if (reply !== null && typeof reply === 'object' && !Array.isArray(reply))
     return reply as Record<string, string>;
-  const record: Record<string, string> = {};
-  const list = Array.isArray(reply) ? reply : [];
-  for (let index = 0; index + 1 < list.length; index += 2)
-    record[String(list[index])] = String(list[index + 1]);
-  return record;
+  // Not "no lane": that would tell an operator of a loss.
+  throw unknownReply('a look at the lane state');
 }

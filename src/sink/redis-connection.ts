@@ -2,7 +2,7 @@ import { Command, Redis, type RedisOptions } from 'ioredis';
 import { createDeferred, type Deferred } from '../core/deferred.ts';
 import type { HostPort, RedisTarget } from '../core/redis-target.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { classifyReply, replyError } from './redis-reply.ts';
+import { replyError } from './redis-reply.ts';
 
 /**
  * One connection to Redis, for one session. ioredis carries it (handshake, TLS, RESP); everything it does on its
@@ -43,7 +43,8 @@ export class RedisConnection {
     // ioredis rejects connect() with a general text; the reason comes as an event just before.
     let reason: unknown;
     redis.on('error', (error: unknown) => {
-      reason ??= error;
+      // Where AUTH was refused SELECT is refused too, for want of it, and may be told first.
+      if (reason === undefined || isOfAuth(error)) reason = error;
     });
     const late = createDeferred<never>();
     const timer = setTimeout(() => late.reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
@@ -169,7 +170,7 @@ function sentinelOptions(target: RedisTarget, timeoutMs: number) {
 }
 
 function commandError(error: unknown, doing: string): WalrelayError {
-  if (isReplyError(error)) return replyError(error.message, doing, error);
+  if (isReplyError(error)) return replyError(error.message, doing);
   return new WalrelayError('REDIS_CONNECTION_LOST', `the connection to Redis was lost during ${doing}`, {
     cause: error,
   });
@@ -194,16 +195,16 @@ function isReplyError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
+function isOfAuth(error: unknown): boolean {
+  return (
+    isReplyError(error) &&
+    (error as { readonly command?: { readonly name?: string } }).command?.name === 'auth'
+  );
+}
+
 function connectError(error: unknown, url: string): WalrelayError {
+  if (isReplyError(error)) return replyError(error.message, 'the connection');
   const message = `could not connect to Redis: ${messageOf(error)}`;
-  if (isReplyError(error)) {
-    return new WalrelayError(classifyReply(error.message), message, {
-      cause: error,
-      ...(/^ERR (DB index|invalid DB|SELECT)/i.test(error.message)
-        ? { hint: 'Correct the database number at the end of REDIS_URL.' }
-        : {}),
-    });
-  }
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) {
     return new WalrelayError('REDIS_TLS', message, { cause: error });

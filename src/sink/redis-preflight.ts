@@ -1,6 +1,7 @@
 import type { Durability } from '../core/durability.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { unknownReply } from './redis-reply.ts';
 
 /** What the guards want to know of a Redis server. Null where its user may not ask. */
 export interface RedisFacts {
@@ -27,6 +28,7 @@ export interface RedisExpectations {
 
 export async function readRedisFacts(redis: RedisConnection): Promise<RedisFacts> {
   const info = parseInfo(String(await redis.command('INFO', 'INFO')));
+  if (info['redis_version'] === undefined) throw unknownReply('INFO');
   const config = await readConfig(redis);
   return {
     version: info['valkey_version'] ?? info['redis_version'] ?? '0',

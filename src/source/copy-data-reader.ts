@@ -26,7 +26,7 @@ export class CopyDataReader {
     this.#copyDataBytesMax = copyDataBytesMax;
   }
 
-  /** Bytes held of a frame that has not arrived whole. */
+  /** Bytes held of a frame that has not arrived whole. Nothing acts on it: it is there for the bound to be seen (I6). */
   get heldBytes(): number {
     return this.#needed;
   }

@@ -12,15 +12,20 @@ export function postgresError(thrown: unknown, phase: PostgresPhase): WalrelayEr
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const isFromServer = 'severity' in error;
   const meaning = isFromServer ? classifyServer(code, phase) : classifyClient(code, error.message, phase);
-  const says = isFromServer ? `Postgres says: ${error.message} (SQLSTATE ${code})` : messageOf(error);
   const hint = HINTS_BY_PHASE[phase]?.[code] ?? HINTS[code];
-  return new WalrelayError(meaning, `${DOING[phase]}: ${says}`, {
-    cause: error,
-    ...(hint === undefined ? {} : { hint }),
-  });
+  const hinted = hint === undefined ? {} : { hint };
+  if (isFromServer && QUOTES_ROWS.test(code)) {
+    const says = `SQLSTATE ${code}; what Postgres says may quote a row and stands in its own log`;
+    return new WalrelayError(meaning, `${DOING[phase]}: ${says}`, hinted);
+  }
+  const says = isFromServer ? `Postgres says: ${error.message} (SQLSTATE ${code})` : messageOf(error);
+  return new WalrelayError(meaning, `${DOING[phase]}: ${says}`, { cause: error, ...hinted });
 }
 
-/** connecting: until authenticated · querying: SQL before the stream · streaming: after START_REPLICATION. */
+/**
+ * connecting: until authenticated · querying: SQL before the stream · streaming: from START_REPLICATION on · watching:
+ * the catalog, beside the stream.
+ */
 export type PostgresPhase = 'connecting' | 'querying' | 'streaming' | 'watching';
 
 const DOING: Readonly<Record<PostgresPhase, string>> = {
@@ -38,9 +43,12 @@ function messageOf(error: Error): string {
 }
 
 function classifyServer(sqlState: string, phase: PostgresPhase): ErrorCode {
-  // The guards saw slot and publication before the stream began: the history that is decoded now lacks them.
-  if (phase === 'streaming' && sqlState === '42704') return 'PUBLICATION_CHANGED';
-  return CODE_BY_SQLSTATE[sqlState] ?? CODE_BY_CLASS[sqlState.slice(0, 2)] ?? 'PG_REFUSED';
+  return (
+    CODE_BY_PHASE[phase][sqlState] ??
+    CODE_BY_SQLSTATE[sqlState] ??
+    CODE_BY_CLASS[sqlState.slice(0, 2)] ??
+    'PG_REFUSED'
+  );
 }
 
 /** Never by the form of the code: EPIPE looks like a SQLSTATE. */
@@ -51,28 +59,43 @@ function classifyClient(code: string, message: string, phase: PostgresPhase): Er
   return phase === 'connecting' ? 'PG_UNREACHABLE' : 'PG_CONNECTION_LOST';
 }
 
+/** What only there is about the slot: elsewhere the same SQLSTATE is about anything. */
+const CODE_BY_PHASE: Readonly<Record<PostgresPhase, Readonly<Record<string, ErrorCode>>>> = {
+  connecting: {},
+  querying: { '42704': 'SLOT_MISSING', '55000': 'SLOT_UNSUITABLE', '55006': 'SLOT_IN_USE' },
+  streaming: {
+    // The guards saw slot and publication before the stream began: the history that is decoded now lacks them.
+    '42704': 'PUBLICATION_CHANGED',
+    '55000': 'SLOT_UNSUITABLE',
+    '55006': 'SLOT_IN_USE',
+    // A WAL segment that the slot needs. (Among the guards it would be the history file of a timeline.)
+    '58P01': 'SLOT_LOST',
+  },
+  watching: {},
+};
+
 const CODE_BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
+  '22021': 'PG_ENCODING',
+  '22P05': 'PG_ENCODING',
   '25006': 'PG_READ_ONLY',
+  // Time limits that a role or database may have: of a transaction, of a lock.
+  '25P03': 'PG_CONNECTION_LOST',
+  '25P04': 'PG_CONNECTION_LOST',
   '28000': 'PG_AUTH',
   '28P01': 'PG_AUTH',
   '3D000': 'PG_DATABASE_MISSING',
   '42501': 'PG_PRIVILEGE',
-  '42704': 'SLOT_MISSING',
-  '53300': 'PG_BUSY',
-  '53400': 'PG_BUSY',
-  '55000': 'SLOT_UNSUITABLE',
-  '55006': 'SLOT_IN_USE',
+  '55P03': 'PG_CONNECTION_LOST',
   '57014': 'PG_CONNECTION_LOST',
-  '57P01': 'PG_SHUTDOWN',
-  '57P02': 'PG_SHUTDOWN',
-  '57P03': 'PG_SHUTDOWN',
   '57P05': 'PG_CONNECTION_LOST',
-  '58P01': 'SLOT_LOST',
-  '22021': 'PG_ENCODING',
-  '22P05': 'PG_ENCODING',
+  // A file that is gone from the server: waiting won't bring it back.
+  '58P01': 'PG_REFUSED',
 };
 
-/** SQLSTATE classes: 08 connection, 40 rollback, 53 resources, 58 system: none of them is about our data. */
+/**
+ * SQLSTATE classes: 08 connection, 40 rollback, 53 resources, 57 an operator of the server, 58 system: none of them is
+ * about our data, and all of them pass.
+ */
 const CODE_BY_CLASS: Readonly<Record<string, ErrorCode>> = {
   '08': 'PG_CONNECTION_LOST',
   '40': 'PG_CONNECTION_LOST',
@@ -81,11 +104,21 @@ const CODE_BY_CLASS: Readonly<Record<string, ErrorCode>> = {
   '58': 'PG_CONNECTION_LOST',
 };
 
+/** Bad data, a violated constraint, a trigger's own words: these texts may hold values. Encodings quote a few bytes. */
+const QUOTES_ROWS = /^(22(?!021|P05)|23|P0)/;
+
 const HINTS: Readonly<Record<string, string>> = {
   '28000':
     'Add a pg_hba.conf line for this user, database and address (the database line; `replication` is not needed); ' +
     'or ALTER ROLE … LOGIN.',
   '42501': 'Grant the role of DATABASE_URL what postgres/role.sql grants.',
+  '28P01':
+    'Correct the user or password in DATABASE_URL. If it was rotated: restart the relay with the new one, which it ' +
+    'reads when it starts.',
+  '53100':
+    'Free space on the disk of Postgres. What the slots keep: SELECT slot_name, active, pg_size_pretty(' +
+    'pg_current_wal_lsn() - restart_lsn) FROM pg_replication_slots;',
+  '53200': 'Give Postgres more memory, or lower logical_decoding_work_mem or work_mem.',
   '53300': 'Raise max_wal_senders or max_connections, or end a connection that is not needed.',
   '53400':
     'Drop a replication slot that is not needed (SELECT * FROM pg_replication_slots;), or raise max_replication_slots ' +
@@ -94,10 +127,14 @@ const HINTS: Readonly<Record<string, string>> = {
 
 const HINTS_BY_PHASE: Partial<Record<PostgresPhase, Readonly<Record<string, string>>>> = {
   connecting: {
+    '08P01': 'A connection pooler can’t carry a replication stream: point DATABASE_URL at Postgres itself.',
     '42501':
       'ALTER ROLE … REPLICATION; and GRANT CONNECT ON DATABASE … TO …; for the role and database of DATABASE_URL.',
   },
   streaming: {
+    '55000':
+      'Restart: the guards then say what it is. SELECT wal_status, plugin, database, temporary FROM ' +
+      'pg_replication_slots; shows it too.',
     '42704':
       'Changes from a time without the publication can’t be decoded. Create it if it is missing, drop the slot (SELECT ' +
       'pg_drop_replication_slot(…);), then run `walrelay epoch accept`: it says what may be missing and creates a slot.',

@@ -56,6 +56,27 @@ test('a stop gives up after the drain limit with a code of its own, and a second
   expect(await expectExact(outbox, oracle)).toBe(2);
 });
 
+test('a stop during which Redis goes away says so by its exit code, and nothing is lost by it', async () => {
+  await using redis = await startRedis({ args: ['--appendfsync', 'always'] });
+  await using outbox = await createOutbox({ redisUrl: redis.url });
+  const oracle = await Oracle.create(outbox);
+  const daemon = outbox.start({ WALRELAY_DRAIN_TIMEOUT_MS: '60000' });
+  await daemon.streaming();
+  redis.pause();
+  await outbox.insert();
+  daemon.signal('SIGTERM');
+  await daemon.waitForLog('stopping');
+  await redis.kill();
+  expect((await daemon.exited).exitCode).toBe(74);
+  const fatal = daemon.log.find((line) => line.level === 'fatal');
+  expect(fatal?.err).toMatchObject({ code: 'DRAIN_FAILED' });
+  expect(fatal?.err?.hint).toContain('read again at the next start');
+  await redis.start();
+  await outbox.start().streaming();
+  await outbox.waitUntilConfirmed();
+  expect(await expectExact(outbox, oracle)).toBe(1);
+});
+
 test('SIGTERM before the relay has reached its servers exits with 0', async () => {
   await using outbox = await createOutbox();
   const daemon = outbox.start({ REDIS_URL: 'redis://127.0.0.1:1' });

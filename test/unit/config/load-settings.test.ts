@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { loadSettings, type SettingSources } from '../../../src/config/load-settings.ts';
 import { settingsForLog } from '../../../src/config/settings-for-log.ts';
+import { type SettingKey, settingShape } from '../../../src/config/settings.ts';
 import { WalrelayError } from '../../../src/core/walrelay-error.ts';
 
 const DATABASE_URL = 'postgres://app:secret@db.internal:5432/orders';
@@ -319,11 +320,20 @@ describe('what is refused', () => {
 });
 
 test('the settings as logged hold no password', () => {
-  const logged = settingsForLog(load({ env: REQUIRED }));
+  const logged = settingsForLog(load({ env: REQUIRED }), Object.keys(settingShape) as SettingKey[]);
   expect(logged).toMatchObject({
     database: 'postgres://app:***@db.internal:5432/orders',
     redis: 'redis://:***@redis.internal:6379/0',
     table: 'public.outbox',
   });
   expect(JSON.stringify(logged)).not.toMatch(/secret|hunter2/);
+});
+
+test('the settings as logged are those of the command, without those that mean nothing to it', () => {
+  expect(settingsForLog(load({ env: REQUIRED }), ['databaseUrl', 'table', 'pollWorkers'])).toEqual({
+    database: 'postgres://app:***@db.internal:5432/orders',
+    redis: 'redis://:***@redis.internal:6379/0',
+    table: 'public.outbox',
+    pollWorkers: 1,
+  });
 });

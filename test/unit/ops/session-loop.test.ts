@@ -8,7 +8,7 @@ import { type SessionEvents, SessionLoop } from '../../../src/ops/session-loop.t
 type Run = (events: SessionEvents, stopped: Promise<void>) => Promise<void>;
 
 /** Runs these sessions one after the other; notes phases, errors and log levels. */
-function loopOf(runs: readonly Run[], { startTimeoutMs = 0, backoffMs = 1 } = {}) {
+function loopOf(runs: readonly Run[], { startTimeoutMs = 0, backoffMs = 1, workedIn = 'working' } = {}) {
   const phases: string[] = [];
   const errors: ErrorCode[] = [];
   const levels: string[] = [];
@@ -22,7 +22,8 @@ function loopOf(runs: readonly Run[], { startTimeoutMs = 0, backoffMs = 1 } = {}
       setPhase: (phase) => phases.push(phase),
     },
     longestWaitMs: 1000,
-    undrained: 'x',
+    workPhase: 'working',
+    undrained: 'it comes again',
     random: () => 0,
     open: (events) => {
       const run = runs[opened];
@@ -30,7 +31,7 @@ function loopOf(runs: readonly Run[], { startTimeoutMs = 0, backoffMs = 1 } = {}
       const stop = createDeferred<void>();
       if (run === undefined) throw new Error('one session too many');
       return {
-        phase: 'working',
+        phase: workedIn,
         lastSignMs: performance.now(),
         run: async () => await run(events, stop.promise),
         requestStop: () => stop.resolve(),
@@ -75,8 +76,8 @@ test('a stop cuts a pause short', async () => {
   await expect(running).resolves.toBeUndefined();
 });
 
-test('a stop is passed on to the session; a drain that fails then is no reason for another', async () => {
-  const { loop, opened, levels } = loopOf([
+test('a stop is passed on to the session; a drain that fails then has an exit code of its own and no session follows', async () => {
+  const { loop, opened } = loopOf([
     async (_events, stopped) => {
       await stopped;
       throw new WalrelayError('REDIS_CONNECTION_LOST', 'x');
@@ -85,9 +86,33 @@ test('a stop is passed on to the session; a drain that fails then is no reason f
   const running = loop.run();
   await expect.poll(() => loop.status.phase).toBe('working');
   loop.requestStop();
-  await running;
+  const error = await running.catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({
+    code: 'DRAIN_FAILED',
+    exitCode: 74,
+    hint: 'Nothing is lost: it comes again.',
+    cause: { code: 'REDIS_CONNECTION_LOST' },
+  });
   expect(opened()).toBe(1);
-  expect(levels).toEqual(['warn']);
+});
+
+test('a stop while a session drains for a reason of its own, or has not begun its work, ends it without an error', async () => {
+  for (const phase of ['draining', 'guarding']) {
+    const { loop, levels } = loopOf(
+      [
+        async (_events, stopped) => {
+          await stopped;
+          throw new WalrelayError('PG_SHUTDOWN', 'x');
+        },
+      ],
+      { workedIn: phase },
+    );
+    const running = loop.run();
+    await expect.poll(() => loop.status.phase).toBe(phase);
+    loop.requestStop();
+    await expect(running).resolves.toBeUndefined();
+    expect(levels).toEqual(['info']);
+  }
 });
 
 test('who has never worked gives up after the start timeout; who has, never', async () => {

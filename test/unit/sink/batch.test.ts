@@ -1,11 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatLsn, parseLsn, toLsn } from '../../../src/core/lsn.ts';
-import { ORDINAL_MAX, ORIGIN, type Position, positionToHex } from '../../../src/core/position.ts';
+import { ORIGIN, type Position, positionToHex } from '../../../src/core/position.ts';
 import { Batch, type BatchStream } from '../../../src/sink/batch.ts';
 import { TransactionStamp } from '../../../src/sink/transaction-stamp.ts';
 import { describePackedEvent } from '../../../src/sink/packed-event.ts';
 import { type Unpacked, unpack } from './message-pack.ts';
+
+/** As many as twelve hex digits can count. */
+const ORDINAL_MAX = 0xffff_ffff_ffff;
 
 type Value = Buffer | null;
 
