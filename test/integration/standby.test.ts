@@ -119,16 +119,17 @@ test('a holder that slept through a takeover is fenced, writes nothing and exits
   await thief.streaming();
   await outbox.waitForLength(outbox.stream(), length + 50);
   sleeper.signal('SIGCONT');
-  await Promise.race([
-    sleeper.exited,
-    // It may notice first that its connection is gone: then it has written nothing either, and stands by.
-    sleeper.waitForLog('standing by: another relay holds the slot').catch(() => undefined),
-  ]);
-  if (sleeper.hasExited) {
-    const { exitCode, stderr } = await sleeper.exited;
-    expect(exitCode).toBe(75);
-    expect(stderr).toContain('FENCED');
-  }
+  const fenced = sleeper.exited.then(({ exitCode, stderr }) => ({
+    exitCode,
+    isFenced: stderr.includes('FENCED'),
+  }));
+  // It may notice first that its connection is gone: then it has written nothing either, and stands by.
+  const standsBy = sleeper.waitForLog('standing by: another relay holds the slot').then(
+    () => 'stands by',
+    () => fenced,
+  );
+  const outcome = await Promise.race([fenced, standsBy]);
+  expect(['stands by', { exitCode: 75, isFenced: true }]).toContainEqual(outcome);
   await workload.stop();
   await outbox.waitUntilConfirmed(60_000);
   expect(await expectExact(outbox, oracle)).toBeGreaterThan(100);
