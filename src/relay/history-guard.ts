@@ -60,6 +60,12 @@ export function checkHistory(history: History): void {
         `${formatLsn(catalog.server.walEndLsn)}: it was restored from an older copy`,
     );
   }
+  if (lane.recovery !== undefined) {
+    throw new WalrelayError(
+      'RECOVERY_UNFINISHED',
+      `a recovery of the slot ${slot} was begun and has not ended (${lane.recovery})`,
+    );
+  }
   const confirmedLsn = catalog.slot?.confirmedLsn ?? null;
   if (confirmedLsn !== null && lane.floorLsn < confirmedLsn) {
     throw new WalrelayError(

@@ -1,0 +1,268 @@
+import { clientConfig } from '../config/client-config.ts';
+import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
+import { comparePositions, ORIGIN } from '../core/position.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { Ground } from '../relay/ground.ts';
+import type { LaneState } from '../sink/lane-state.ts';
+import { RecoveryLane } from '../sink/recovery-lane.ts';
+import { findStreams, readStreamIds, type StreamFacts } from '../sink/stream-ids.ts';
+import { findRowOrder, type RowOrder } from '../source/row-order.ts';
+import { createExportedSlotSql } from '../source/setup-sql.ts';
+import { NO_LIMITS_SQL, SnapshotReader } from '../source/snapshot-reader.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
+import { IdPartitions } from './id-partitions.ts';
+import { findMissingRows, type HeldEntries, type MissingRows, type RowSource } from './missing-rows.ts';
+import type { RecoveryPlan } from './recovery-plan.ts';
+import { republish } from './republish.ts';
+import type { LaneHistory } from './stream-horizon.ts';
+
+export interface RecoveryOptions {
+  /** Look and count, change nothing. */
+  readonly isDryRun: boolean;
+  readonly orderColumn: string;
+  /** A literal of the order column: see RowSource. */
+  readonly since: string | null;
+  readonly holder: string;
+  readonly step: (text: string) => void;
+  /** `total`: as far as it is known. */
+  readonly count: (what: 'entries' | 'rows' | 'published', done: number, total: number | null) => void;
+  readonly now: () => Date;
+}
+
+export interface RecoveryReport {
+  readonly streams: number;
+  readonly entries: number;
+  readonly rows: number;
+  /** In no stream, to be published (dry run) or published. */
+  readonly missing: number;
+  readonly published: number;
+  /** In no stream, but older than everything that their streams still hold: taken as relayed. */
+  readonly takenAsRelayed: number;
+  /** In no stream, and nothing tells whether they were. */
+  readonly doubtful: number;
+  /** When the newest entry of all streams was committed. */
+  readonly newestCommitted: string | null;
+  /** From where the new slot streams; null after a dry run. */
+  readonly slotLsn: string | null;
+  readonly epoch: number | null;
+}
+
+/**
+ * `walrelay recover`: a slot is gone, and with it the WAL that was not relayed; the rows are still in the table. A new slot
+ * is made with a snapshot of its consistent point, so that every row is in the snapshot or comes through the slot, and never
+ * both. Rows of the snapshot that no stream holds are published, then the lane is handed to a new epoch.
+ *
+ * It may be killed anywhere: the lane says from the first step to the last that a recovery is under way, no relay starts,
+ * and the next recovery begins anew. It finds what stands by the ids.
+ */
+export async function recover(
+  ground: Ground,
+  plan: RecoveryPlan,
+  options: RecoveryOptions,
+): Promise<RecoveryReport> {
+  const { settings, shape } = ground;
+  const isRaw = plan.catalog.server.serverEncoding === 'SQL_ASCII';
+  await using reader = await SnapshotReader.open(clientConfig(settings, options.holder), { isRaw });
+  const order = await checkTable(ground, reader, options);
+  const source: RowSource = { reader, shape, order, since: options.since, isRaw };
+  using partitions = new IdPartitions();
+
+  const lane = new RecoveryLane(ground.redis, settings.metaKey);
+  const began = `began ${options.now().toISOString()}`;
+  if (!options.isDryRun) {
+    await lane.begin(plan.lane, freshLane(ground, plan), { holder: options.holder, progress: began });
+  }
+  options.step('reading the ids in the streams');
+  const held = await readHeld(ground, plan, partitions, options);
+
+  let slotLsn: Lsn | null = null;
+  let snapshot: string | null = null;
+  if (!options.isDryRun) {
+    ({ slotLsn, snapshot } = await replaceSlot(ground, plan, options));
+    options.step(`a new slot streams from ${formatLsn(slotLsn)}`);
+  }
+  await reader.begin(snapshot);
+  options.step('comparing the rows of the table with them');
+  const [estimate] = await reader.query(estimateSql(quoteQualified(shape.expected.table)));
+  const total = Number(estimate?.[0] ?? 0);
+  const missing = await findMissingRows(source, held, (rows) =>
+    options.count('rows', rows, total > rows ? total : null),
+  );
+  const found = report(held, missing);
+  if (slotLsn === null) return found;
+  if (missing.doubtfulCount > 0) throw inDoubt(found, order, held);
+
+  const consistentLsn = slotLsn;
+  options.step(`publishing ${missing.rows.size} events that no stream holds`);
+  const published = await republish(source, missing, {
+    settings,
+    lane,
+    consistentLsn,
+    note: (count) => `${began}, slot from ${formatLsn(consistentLsn)}, ${count} events re-published`,
+    progress: (count) => options.count('published', count, missing.rows.size),
+  });
+  const state = handedOver(ground, plan, consistentLsn);
+  await lane.end(state);
+  return { ...found, published, slotLsn: formatLsn(consistentLsn), epoch: state.epoch };
+}
+
+/** What must not fail later: by then the fence is raised and the old slot gone. */
+async function checkTable(
+  ground: Ground,
+  reader: SnapshotReader,
+  options: RecoveryOptions,
+): Promise<RowOrder> {
+  const { expected, columns } = ground.shape;
+  const table = quoteQualified(expected.table);
+  try {
+    const list = columns.names.map(quoteIdentifier).join(', ');
+    await reader.query(`SELECT ${list} FROM ${table} LIMIT 0`);
+    const order = await findRowOrder(reader, expected, options.orderColumn);
+    if (options.since !== null) {
+      const key = quoteIdentifier(order.column);
+      await reader.query(
+        `SELECT 1 FROM ${table} WHERE ${key} >= ${quoteLiteral(options.since).trim()} LIMIT 0`,
+      );
+    }
+    return order;
+  } catch (error) {
+    if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
+    const role = quoteIdentifier(ground.shape.expected.table.schema);
+    throw new WalrelayError('PG_PRIVILEGE', error.message, {
+      cause: error,
+      hint:
+        `A recovery reads the table, which a relay does not: GRANT USAGE ON SCHEMA ${role} TO …; ` +
+        `GRANT SELECT ON ${table} TO …; (with row security: a role that it does not apply to).`,
+    });
+  }
+}
+
+async function readHeld(
+  ground: Ground,
+  plan: RecoveryPlan,
+  partitions: IdPartitions,
+  options: RecoveryOptions,
+): Promise<HeldEntries & { readonly entries: number }> {
+  const streams = new Map<string, StreamFacts>();
+  let entries = 0;
+  let newestCommittedUs: number | null = null;
+  const { literals } = ground.shape.template;
+  for await (const name of findStreams(ground.redis, literals.map(escapeGlob).join('*'))) {
+    const facts = await readStreamIds(ground.redis, name, (id) => {
+      partitions.addHeld(id);
+      entries += 1;
+      if (entries % 1000 === 0) options.count('entries', entries, null);
+    });
+    streams.set(name, facts);
+    if (facts.newestCommittedUs !== null && facts.newestCommittedUs > (newestCommittedUs ?? 0)) {
+      newestCommittedUs = facts.newestCommittedUs;
+    }
+  }
+  options.count('entries', entries, null);
+  const lane: LaneHistory = {
+    hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
+    newestCommittedUs,
+  };
+  return { partitions, streams, lane, entries };
+}
+
+async function replaceSlot(
+  ground: Ground,
+  plan: RecoveryPlan,
+  options: RecoveryOptions,
+): Promise<{ readonly slotLsn: Lsn; readonly snapshot: string }> {
+  const { postgres, shape, settings } = ground;
+  await postgres.query(NO_LIMITS_SQL);
+  if (plan.catalog.slot !== null) {
+    await postgres.query(`SELECT pg_drop_replication_slot(${quoteLiteral(settings.slot).trim()})`);
+    options.step(`the old slot ${settings.slot} is dropped`);
+  }
+  const waiting = setInterval(() => {
+    options.step(
+      'waiting for transactions to end that are open: a slot begins after them (pg_stat_activity shows them)',
+    );
+  }, WAITING_NOTE_MS);
+  try {
+    const sql = createExportedSlotSql(shape.expected, plan.catalog.server.versionNumber);
+    const [row] = await postgres.query(sql);
+    const snapshot = row?.['snapshot_name'];
+    if (typeof snapshot !== 'string')
+      throw new WalrelayError('PG_PROTOCOL', 'the new slot came without a snapshot');
+    return { slotLsn: parseLsn(String(row?.['consistent_point'])), snapshot };
+  } finally {
+    clearInterval(waiting);
+  }
+}
+
+/** The lane that a recovery makes where there is none: it says nothing yet but whose it is. */
+function freshLane(ground: Ground, plan: RecoveryPlan): LaneState {
+  return {
+    epoch: 0,
+    fence: 0,
+    watermark: ORIGIN,
+    floorLsn: 0n as Lsn,
+    systemId: plan.identity.systemId,
+    timeline: plan.identity.timeline,
+    slot: ground.settings.slot,
+    database: plan.catalog.server.database,
+    publicationIdentity: plan.catalog.publication?.identity ?? '',
+  };
+}
+
+/**
+ * What a relay goes on from: a slot of its own is a history of its own. The WAL is the same, so the watermark still tells
+ * what stands; the slot begins behind it. The publication is noted as it was before the slot was made: had it been altered
+ * since, rows might be in neither, and the relay stops for that.
+ */
+function handedOver(ground: Ground, plan: RecoveryPlan, slotLsn: Lsn): LaneState {
+  const before = plan.lane ?? freshLane(ground, plan);
+  return {
+    ...freshLane(ground, plan),
+    epoch: before.epoch + 1,
+    watermark: before.watermark,
+    floorLsn: slotLsn,
+  };
+}
+
+function report(held: HeldEntries & { readonly entries: number }, missing: MissingRows): RecoveryReport {
+  const newest = held.lane.newestCommittedUs;
+  return {
+    streams: held.streams.size,
+    entries: held.entries,
+    rows: missing.rowCount,
+    missing: missing.rows.size,
+    published: 0,
+    takenAsRelayed: missing.relayedCount,
+    doubtful: missing.doubtfulCount,
+    newestCommitted: newest === null ? null : new Date(newest / 1000).toISOString(),
+    slotLsn: null,
+    epoch: null,
+  };
+}
+
+function inDoubt(found: RecoveryReport, order: RowOrder, held: HeldEntries): WalrelayError {
+  const why = order.isTime
+    ? 'their streams are gone, hold no relayed entry, or had entries deleted'
+    : `the order column ${quoteIdentifier(order.column)} is no timestamptz, which could be compared with the entries`;
+  const newest =
+    found.newestCommitted === null || held.lane.newestCommittedUs === null
+      ? ''
+      : ` The newest entry was committed at ${found.newestCommitted}.`;
+  return new WalrelayError(
+    'RECOVERY_IN_DOUBT',
+    `${found.doubtful} rows are in no stream, and nothing tells whether they were relayed: ${why}.${newest} Nothing was published`,
+  );
+}
+
+function estimateSql(table: string): string {
+  return `SELECT sum(greatest(c.reltuples, 0))::bigint FROM pg_class c
+    WHERE c.oid IN (SELECT relid FROM pg_partition_tree(${quoteLiteral(table).trim()}::regclass) WHERE isleaf
+                    UNION SELECT ${quoteLiteral(table).trim()}::regclass)`;
+}
+
+/** SCAN's patterns. https://redis.io/docs/latest/commands/keys/ */
+function escapeGlob(literal: string): string {
+  return literal.replaceAll(/[\\*?[\]^]/g, '\\$&');
+}
+
+const WAITING_NOTE_MS = 10_000;
