@@ -51,6 +51,12 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
         'but Redis no longer knows them: they may be missing.',
     );
   }
+  if (trouble?.code === 'RECOVERY_UNFINISHED') {
+    consequences.push(
+      'A recovery was begun and not ended: events that it has not published yet stay missing. `walrelay recover` would ' +
+        'finish it.',
+    );
+  }
   const keeps = replaces !== null && keepsWatermark(trouble);
   if (replaces !== null && !keeps) {
     consequences.push(
@@ -152,6 +158,6 @@ async function findTrouble(ground: Ground, lane: LaneState | null): Promise<Walr
 
 /** In the same unbroken WAL the watermark still tells what stands in the streams; in another it would skip events. */
 function keepsWatermark(trouble: WalrelayError | null): boolean {
-  const sameWal = ['REDIS_BEHIND', 'PUBLICATION_CHANGED', 'SLOT_MISSING'];
+  const sameWal = ['REDIS_BEHIND', 'PUBLICATION_CHANGED', 'SLOT_MISSING', 'RECOVERY_UNFINISHED'];
   return trouble === null || sameWal.includes(trouble.code);
 }
