@@ -4,6 +4,7 @@ import type { StreamFacts } from '../sink/stream-ids.ts';
 import { ORDER_VALUES, orderedRowsSql, type RowOrder, type RowRange } from '../source/row-order.ts';
 import type { SnapshotReader, TextRow } from '../source/snapshot-reader.ts';
 import type { IdPartitions } from './id-partitions.ts';
+import { RowRouter } from './row-router.ts';
 import { RowSet } from './row-set.ts';
 import { horizonOf, judgeRow, type LaneHistory, VERDICT } from './stream-horizon.ts';
 
@@ -119,30 +120,16 @@ function scanColumns(source: RowSource): {
 }
 
 function createJudge(source: RowSource, held: HeldEntries): (row: TextRow) => number {
-  const { shape, isRaw } = source;
-  const router = shape.createRouter();
-  const starts = new Int32Array(shape.columns.names.length);
-  const lengths = new Int32Array(shape.columns.names.length).fill(-1);
+  const router = new RowRouter(source.shape, source.isRaw);
   const noStream = horizonOf(null, held.lane);
   const horizons = new Map(
     [...held.streams].map(([name, facts]) => [name, horizonOf(facts, held.lane)] as const),
   );
   return (row) => {
-    const values = shape.templateSlots.map((_, index) => {
-      const value = row[ORDER_VALUES + 1 + index] ?? null;
-      return value === null ? null : Buffer.from(value, isRaw ? 'hex' : 'utf8');
-    });
-    let at = 0;
-    shape.templateSlots.forEach((slot, index) => {
-      const value = values[index] ?? null;
-      starts[slot] = at;
-      lengths[slot] = value === null ? -1 : value.length;
-      at += value?.length ?? 0;
-    });
     let horizon = noStream;
     try {
-      const bytes = Buffer.concat(values.filter((value) => value !== null));
-      horizon = horizons.get(router.route(bytes, starts, lengths).name) ?? noStream;
+      const name = router.route(row, (placeholder) => ORDER_VALUES + 1 + placeholder);
+      horizon = horizons.get(name) ?? noStream;
     } catch (error) {
       // An event that has no stream: if it has to be published, that will stop in front of it and name it.
       if (!(error instanceof WalrelayError)) throw error;

@@ -1,10 +1,11 @@
 import { clientConfig } from '../config/client-config.ts';
-import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
+import { formatLsn, type Lsn, lsnToHex, parseLsn, ZERO_LSN } from '../core/lsn.ts';
 import { comparePositions, ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
 import type { LaneState } from '../sink/lane-state.ts';
-import { RecoveryLane } from '../sink/recovery-lane.ts';
+import { DurabilityWait } from '../sink/durability-wait.ts';
+import { RecoveryWriter } from '../sink/recovery-writer.ts';
 import { findStreams, readStreamIds, type StreamFacts } from '../sink/stream-ids.ts';
 import { findRowOrder, type RowOrder } from '../source/row-order.ts';
 import { createExportedSlotSql } from '../source/setup-sql.ts';
@@ -67,11 +68,9 @@ export async function recover(
   const source: RowSource = { reader, shape, order, since: options.since, isRaw };
   using partitions = new IdPartitions();
 
-  const lane = new RecoveryLane(ground.redis, settings.metaKey);
   const began = `began ${options.now().toISOString()}`;
-  if (!options.isDryRun) {
-    await lane.begin(plan.lane, freshLane(ground, plan), { holder: options.holder, progress: began });
-  }
+  const state = takenLane(ground, plan, began);
+  if (!options.isDryRun) await takeLanes(ground, plan, state, options.holder);
   options.step('reading the ids in the streams');
   const held = await readHeld(ground, plan, partitions, options);
 
@@ -92,18 +91,24 @@ export async function recover(
   if (slotLsn === null) return found;
   if (missing.doubtfulCount > 0) throw inDoubt(found, order, held);
 
-  const consistentLsn = slotLsn;
+  const slotText = formatLsn(slotLsn);
   options.step(`publishing ${missing.rows.size} events that no stream holds`);
+  const note = (count: number) =>
+    ground.lanes.annotate({ recovery: `${began}, slot from ${slotText}, ${count} events re-published` });
   const published = await republish(source, missing, {
     settings,
-    lane,
-    consistentLsn,
-    note: (count) => `${began}, slot from ${formatLsn(consistentLsn)}, ${count} events re-published`,
-    progress: (count) => options.count('published', count, missing.rows.size),
+    lanes: ground.lanes,
+    writer: await RecoveryWriter.open(ground.nodes, ground.lanes),
+    now: options.now,
+    progress: async (count) => {
+      options.count('published', count, missing.rows.size);
+      await note(count);
+    },
   });
-  const state = handedOver(ground, plan, consistentLsn);
-  await lane.end(state);
-  return { ...found, published, slotLsn: formatLsn(consistentLsn), epoch: state.epoch };
+  await keepEntries(ground, options);
+  await ground.lanes.annotate({ recovery: '', floor: lsnToHex(slotLsn) });
+  await keepEntries(ground, options);
+  return { ...found, published, slotLsn: slotText, epoch: state.epoch };
 }
 
 /** What must not fail later: by then the fence is raised and the old slot gone. */
@@ -145,22 +150,27 @@ async function readHeld(
 ): Promise<HeldEntries & { readonly entries: number }> {
   const streams = new Map<string, StreamFacts>();
   let entries = 0;
+  let oldestCommittedUs: number | null = null;
   let newestCommittedUs: number | null = null;
   const { literals } = ground.shape.template;
-  for await (const name of findStreams(ground.redis, literals.map(escapeGlob).join('*'))) {
-    const facts = await readStreamIds(ground.redis, name, (id) => {
-      partitions.addHeld(id);
-      entries += 1;
-      if (entries % 1000 === 0) options.count('entries', entries, null);
-    });
-    streams.set(name, facts);
-    if (facts.newestCommittedUs !== null && facts.newestCommittedUs > (newestCommittedUs ?? 0)) {
-      newestCommittedUs = facts.newestCommittedUs;
+  const pattern = literals.map(escapeGlob).join('*');
+  for (const node of ground.nodes.writers) {
+    for await (const name of findStreams(node, pattern)) {
+      const facts = await readStreamIds(node, name, (id) => {
+        partitions.addHeld(id);
+        entries += 1;
+        if (entries % 1000 === 0) options.count('entries', entries, null);
+      });
+      streams.set(name, facts);
+      if (facts.oldestCommittedUs === null || facts.newestCommittedUs === null) continue;
+      oldestCommittedUs = Math.min(oldestCommittedUs ?? Number.POSITIVE_INFINITY, facts.oldestCommittedUs);
+      newestCommittedUs = Math.max(newestCommittedUs ?? 0, facts.newestCommittedUs);
     }
   }
   options.count('entries', entries, null);
   const lane: LaneHistory = {
     hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
+    oldestCommittedUs,
     newestCommittedUs,
   };
   return { partitions, streams, lane, entries };
@@ -194,34 +204,59 @@ async function replaceSlot(
   }
 }
 
-/** The lane that a recovery makes where there is none: it says nothing yet but whose it is. */
-function freshLane(ground: Ground, plan: RecoveryPlan): LaneState {
+/**
+ * The lane state for the time of the recovery, and after it but for the floor: a slot of its own is a history of its own, so
+ * a new epoch. The WAL is the same, so the watermark still tells what stands; the new slot begins behind it. The publication is
+ * noted as it was before the slot was made: had it been altered since, rows might be in neither, and the relay stops for that.
+ */
+function takenLane(ground: Ground, plan: RecoveryPlan, recovery: string): LaneState {
+  const { lane, identity, catalog } = plan;
   return {
-    epoch: 0,
-    fence: 0,
-    watermark: ORIGIN,
-    floorLsn: 0n as Lsn,
-    systemId: plan.identity.systemId,
-    timeline: plan.identity.timeline,
+    epoch: (lane?.epoch ?? 0) + 1,
+    fence: lane?.fence ?? 0,
+    watermark: lane?.watermark ?? ORIGIN,
+    floorLsn: lane?.floorLsn ?? ZERO_LSN,
+    systemId: identity.systemId,
+    timeline: identity.timeline,
     slot: ground.settings.slot,
-    database: plan.catalog.server.database,
-    publicationIdentity: plan.catalog.publication?.identity ?? '',
+    database: catalog.server.database,
+    publicationIdentity: catalog.publication?.identity ?? '',
+    recovery,
   };
 }
 
 /**
- * What a relay goes on from: a slot of its own is a history of its own. The WAL is the same, so the watermark still tells
- * what stands; the slot begins behind it. The publication is noted as it was before the slot was made: had it been altered
- * since, rows might be in neither, and the relay stops for that.
+ * From here on no relay can write, since epoch and fence are others, and none starts, since the state says why. Before the
+ * streams are read: what a relay appended last is in them.
  */
-function handedOver(ground: Ground, plan: RecoveryPlan, slotLsn: Lsn): LaneState {
-  const before = plan.lane ?? freshLane(ground, plan);
-  return {
-    ...freshLane(ground, plan),
-    epoch: before.epoch + 1,
-    watermark: before.watermark,
-    floorLsn: slotLsn,
-  };
+async function takeLanes(
+  ground: Ground,
+  plan: RecoveryPlan,
+  state: LaneState,
+  holder: string,
+): Promise<void> {
+  if (!(await ground.lanes.write(state, plan.lane?.epoch ?? null))) {
+    throw new WalrelayError('EPOCH_CHANGED', 'somebody else changed the lane state in the meantime', {
+      hint: 'Look again: `walrelay epoch show`.',
+    });
+  }
+  await ground.lanes.raiseFence(state.epoch, holder);
+}
+
+/** Waits until what was written is durable: at the level that is set, and on the disk where Redis can tell. */
+async function keepEntries(ground: Ground, options: RecoveryOptions): Promise<void> {
+  const { durability, redisTimeoutMs } = ground.settings;
+  const wait = new DurabilityWait(durability, redisTimeoutMs, options.step);
+  for (const node of ground.nodes.writers) {
+    await wait.wait(node);
+    if (durability.level === 'fsync') continue;
+    try {
+      await node.command('waiting for the disk', 'WAITAOF', 1, 0, Math.min(2000, redisTimeoutMs / 2));
+    } catch (error) {
+      // Before Redis 7.2, or without an append-only file, or without the right: there is nothing to wait for.
+      if (error instanceof WalrelayError && error.disposition === 'retry') throw error;
+    }
+  }
 }
 
 function report(held: HeldEntries & { readonly entries: number }, missing: MissingRows): RecoveryReport {
@@ -242,7 +277,7 @@ function report(held: HeldEntries & { readonly entries: number }, missing: Missi
 
 function inDoubt(found: RecoveryReport, order: RowOrder, held: HeldEntries): WalrelayError {
   const why = order.isTime
-    ? 'their streams are gone, hold no relayed entry, or had entries deleted'
+    ? 'their streams are gone, hold no relayed entry or had entries deleted, or the rows are older than every entry'
     : `the order column ${quoteIdentifier(order.column)} is no timestamptz, which could be compared with the entries`;
   const newest =
     found.newestCommitted === null || held.lane.newestCommittedUs === null

@@ -43,7 +43,7 @@ export async function planRecovery(ground: Ground): Promise<RecoveryPlan> {
       },
     );
   }
-  const lane = await ground.lane.read();
+  const lane = await ground.lanes.read();
   const identity = await ground.readIdentity();
   const reason =
     catalog.slot === null

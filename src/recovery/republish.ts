@@ -1,11 +1,11 @@
 import type { Settings } from '../config/settings.ts';
-import type { Lsn } from '../core/lsn.ts';
-import { WalrelayError } from '../core/walrelay-error.ts';
+import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import { PublishBatch } from '../sink/publish-batch.ts';
-import { POLLED_ENTRY_FIELDS } from '../sink/publish-script.ts';
-import type { RecoveryLane } from '../sink/recovery-lane.ts';
+import type { LaneSet } from '../sink/lane-set.ts';
+import type { RecoveryWriter } from '../sink/recovery-writer.ts';
 import { ORDER_VALUES } from '../source/row-order.ts';
 import type { TextRow } from '../source/snapshot-reader.ts';
+import { RowRouter } from './row-router.ts';
 import {
   type MissingRows,
   openCursor,
@@ -15,74 +15,75 @@ import {
   textOf,
 } from './missing-rows.ts';
 
-/** Appends the missing rows in their order, each batch after the one before it was accepted. Returns how many. */
+/** Appends the missing rows in their order, each batch of a lane after the one before it was accepted. Returns how many. */
 export async function republish(
   source: RowSource,
   missing: MissingRows,
   options: {
     readonly settings: Settings;
-    readonly lane: RecoveryLane;
-    readonly consistentLsn: Lsn;
-    /** What the lane says of this recovery when `count` events of it stand. */
-    readonly note: (count: number) => string;
-    readonly progress: (count: number) => void;
+    readonly lanes: LaneSet;
+    readonly writer: RecoveryWriter;
+    readonly now: () => Date;
+    /** So many of them stand. */
+    readonly progress: (count: number) => Promise<void>;
   },
 ): Promise<number> {
-  const { settings, lane } = options;
+  const { settings, lanes, writer, now, progress } = options;
   const { shape, isRaw } = source;
-  if (shape.columns.names.length < POLLED_ENTRY_FIELDS.length) {
-    throw new WalrelayError('BUG', 'a row has fewer values than its entry has fields');
-  }
-  const batch = new PublishBatch(settings, {
-    encoding: isRaw ? 'hex' : 'utf8',
-    router: shape.createRouter(),
-    valueCount: shape.columns.names.length,
-  });
-  let ids: string[] = [];
+  const router = new RowRouter(shape, isRaw);
+  const open = new Map<number, OpenBatch>();
   let count = 0;
-  const flush = async () => {
+  const flush = async ({ batch, ids }: OpenBatch) => {
     if (batch.eventCount === 0) return;
-    const { refusal } = await lane.append(batch, {
-      consistentLsn: options.consistentLsn,
-      progress: options.note(count + batch.eventCount),
-      idOf: (event) => ids[event] ?? '?',
-    });
+    const { refusal } = await writer.append(batch, { at: now(), idOf: (event) => ids[event] ?? '?' });
     if (refusal !== null) throw refusal;
     count += batch.eventCount;
     batch.clear();
-    ids = [];
-    options.progress(count);
+    ids.length = 0;
+    await progress(count);
   };
+  const flushAll = async () => {
+    for (const each of open.values()) await flush(each);
+    open.clear();
+  };
+  const createBatch = () =>
+    new PublishBatch(settings, {
+      encoding: isRaw ? 'hex' : 'utf8',
+      router: shape.createRouter(),
+      valueCount: shape.columns.names.length,
+    });
+
   for await (const row of missingRows(source, missing, settings.batchBytesMax * PAGE_BATCHES)) {
     const id = textOf(row[ORDER_VALUES], isRaw);
-    if (!(await addOrFlush(batch, row, id, flush)) && !(await addOrFlush(batch, row, id, flush))) {
-      throw new WalrelayError('BUG', 'an empty batch takes no event');
+    try {
+      const lane = lanes.laneOf(router.route(row, (_, slot) => ORDER_VALUES + slot));
+      if (open.size === OPEN_BATCHES_MAX && !open.has(lane)) await flushAll();
+      const into = open.get(lane) ?? { batch: createBatch(), ids: [] };
+      open.set(lane, into);
+      if (!into.batch.add(row, ORDER_VALUES)) {
+        await flush(into);
+        into.batch.add(row, ORDER_VALUES);
+      }
+      into.ids.push(id);
+    } catch (thrown) {
+      const error = toWalrelayError(thrown);
+      if (error.disposition !== 'poison') throw error;
+      // What is before it goes out; the events behind it wait.
+      await flushAll();
+      throw new WalrelayError(error.code, `${error.message} (event ${JSON.stringify(id.slice(0, 100))})`, {
+        cause: error,
+        hint: `${error.hint} Then run \`walrelay recover\` again: it goes on where it stopped.`,
+      });
     }
-    ids.push(id);
   }
-  await flush();
+  await flushAll();
   return count;
 }
 
-/** False: the batch was full and went out, so that there is room now. What is before an impassable event goes out too. */
-async function addOrFlush(
-  batch: PublishBatch,
-  row: TextRow,
-  id: string,
-  flush: () => Promise<void>,
-): Promise<boolean> {
-  try {
-    if (batch.add(row, ORDER_VALUES)) return true;
-  } catch (error) {
-    await flush();
-    if (!(error instanceof WalrelayError)) throw error;
-    throw new WalrelayError(error.code, `${error.message}; its id is ${JSON.stringify(id.slice(0, 100))}`, {
-      cause: error,
-      hint: `${error.hint} Then run \`walrelay recover\` again: it goes on where it stopped.`,
-    });
-  }
-  await flush();
-  return false;
+/** One batch is filled for each lane: a script reaches only one. */
+interface OpenBatch {
+  readonly batch: PublishBatch;
+  readonly ids: string[];
 }
 
 /** Reads on from the first missing row; runs of rows that are not missing stay on the server. */
@@ -142,6 +143,7 @@ async function openAt(source: RowSource, mark: RowMark): Promise<RowMark> {
   return { row: 0, key: null, id: null };
 }
 
+const OPEN_BATCHES_MAX = 64;
 const PAGE_BATCHES = 8;
 const ROWS_PER_PAGE_MAX = 2000;
 const ROWS_SKIPPED_MAX = 1_000_000;

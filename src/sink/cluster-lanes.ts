@@ -128,6 +128,12 @@ export class ClusterLanes implements LaneSet {
     return this.#lanes[number] as ClusterLane;
   }
 
+  async heldLane(stream: string): Promise<Lane> {
+    const lane = this.#lanes[this.laneOf(stream)] as ClusterLane;
+    await lane.open();
+    return lane.lane;
+  }
+
   async noteFloor(floorLsn: Lsn, confirmedLsn: Lsn): Promise<void> {
     const changed = this.#lanes.filter((lane) => lane.hasChanged);
     const fields: Record<string, string> = {};
@@ -212,13 +218,16 @@ class ClusterLane implements AppendLane {
   }
 
   async append(batch: Batch): Promise<{ readonly skipped: number }> {
-    if (this.#open !== null) {
-      this.#opening ??= this.#open();
-      // Batches that wait here go on in the order in which they came.
-      await this.#opening;
-      this.#open = null;
-    }
+    if (this.#open !== null) await this.open();
     return this.lane.append(batch);
+  }
+
+  async open(): Promise<void> {
+    if (this.#open === null) return;
+    this.#opening ??= this.#open();
+    // Batches that wait here go on in the order in which they came.
+    await this.#opening;
+    this.#open = null;
   }
 }
 

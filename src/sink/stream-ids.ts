@@ -13,6 +13,8 @@ export interface StreamFacts {
   /** When the oldest entry that says so was committed. Whatever the stream held before it was trimmed. */
   readonly oldestCommittedUs: number | null;
   readonly newestCommittedUs: number | null;
+  /** Whether entries were trimmed or deleted at any time; true also where Redis 6.2 doesn't tell. */
+  readonly hasLostEntries: boolean;
   /** By the clock of Redis: when the newest entry was appended that somebody has deleted (XDEL). Redis 6.2 doesn't tell. */
   readonly deletedUpToUs: number | null;
 }
@@ -73,6 +75,7 @@ export async function readStreamIds(
     entries,
     oldestCommittedUs: oldest === null ? null : timeOfText(oldest),
     newestCommittedUs: newest === null ? null : timeOfText(newest),
+    hasLostEntries: info.hasLostEntries,
     deletedUpToUs: info.deletedUpToUs,
   };
 }
@@ -115,17 +118,20 @@ async function readPage(redis: RedisConnection, name: string, from: string): Pro
   };
 }
 
-async function readInfo(
-  redis: RedisConnection,
-  name: string,
-): Promise<{ readonly firstId: string | null; readonly deletedUpToUs: number | null }> {
+interface Info {
+  readonly firstId: string | null;
+  readonly hasLostEntries: boolean;
+  readonly deletedUpToUs: number | null;
+}
+
+async function readInfo(redis: RedisConnection, name: string): Promise<Info> {
   let reply: unknown;
   try {
     reply = await redis.command(`looking at ${name}`, 'XINFO', 'STREAM', name);
   } catch (error) {
     // Deleted or expired since: then it held nothing that could be compared.
     if (error instanceof WalrelayError && /no such key/i.test(error.message)) {
-      return { firstId: null, deletedUpToUs: null };
+      return { firstId: null, hasLostEntries: true, deletedUpToUs: null };
     }
     throw error;
   }
@@ -137,6 +143,7 @@ async function readInfo(
   const first = facts.get('first-entry');
   return {
     firstId: Array.isArray(first) ? String(first[0]) : null,
+    hasLostEntries: facts.get('entries-added') !== facts.get('length'),
     // A whole millisecond: the id has no more.
     deletedUpToUs: deleted === 0 ? null : (deleted + 1) * 1000,
   };

@@ -63,22 +63,26 @@ export async function readAllEntries(outbox: Outbox): Promise<AnyEntry[]> {
 
 /**
  * Every row of the table stands once, in its stream, with its bytes, and nothing else does. Relayed entries stand in commit
- * order; a recovered one says that it was committed before what follows it. Returns how many were recovered.
+ * order, and what was recovered between what was relayed before and what the new slot sends, where its LSN is given.
+ * Returns how many were recovered.
  */
 export async function expectWhole(
   outbox: Outbox,
+  slot = '',
 ): Promise<{ readonly rows: number; readonly recovered: number }> {
   const rows = await outbox.query<Row>(
     'SELECT id::text, aggregatetype, aggregateid, type, payload::text AS payload FROM outbox',
   );
   const entries = await readAllEntries(outbox);
+  // With several recoveries nothing is known of the order among them.
+  const slotLsn = slot === '' ? null : parseLsn(slot);
   const byId = new Map(rows.map((row) => [row.id, row]));
   const seen = new Set<string>();
   const faults = { duplicated: [], foreign: [], altered: [], misordered: [], missing: [] } as Record<
     string,
     string[]
   >;
-  const newest = new Map<string, { lsn: bigint; seq: number }>();
+  const newest = new Map<string, { lsn: bigint; seq: number; isRecovered: boolean }>();
   let recoveredCount = 0;
   for (const { stream, fields } of entries) {
     const id = fields['id'] ?? '';
@@ -87,8 +91,8 @@ export async function expectWhole(
     else if (!isSame(outbox, row, stream, fields)) faults['altered']?.push(id);
     if (seen.has(id)) faults['duplicated']?.push(id);
     seen.add(id);
-    const before = newest.get(stream) ?? { lsn: 0n, seq: 0 };
-    if (fields['recovered'] !== undefined) {
+    const before = newest.get(stream) ?? { lsn: 0n, seq: 0, isRecovered: false };
+    if (fields['recovered_at'] !== undefined) {
       recoveredCount += 1;
       expect(Object.keys(fields)).toEqual([
         'id',
@@ -96,16 +100,17 @@ export async function expectWhole(
         'aggregate_type',
         'aggregate_id',
         'payload',
-        'recovered',
+        'recovered_at',
       ]);
-      const lsn = parseLsn(fields['recovered']);
-      if (lsn < before.lsn) faults['misordered']?.push(id);
-      newest.set(stream, { lsn, seq: -1 });
+      // What the slot sends is younger than all that was recovered.
+      if (slotLsn !== null && before.lsn >= slotLsn) faults['misordered']?.push(id);
+      newest.set(stream, { ...before, isRecovered: true });
     } else {
       const lsn = parseLsn(fields['lsn'] ?? '');
       const seq = Number(fields['seq']);
       if (lsn < before.lsn || (lsn === before.lsn && seq <= before.seq)) faults['misordered']?.push(id);
-      newest.set(stream, { lsn, seq });
+      if (slotLsn !== null && before.isRecovered && lsn < slotLsn) faults['misordered']?.push(id);
+      newest.set(stream, { lsn, seq, isRecovered: before.isRecovered });
     }
   }
   for (const { id } of rows) if (!seen.has(id)) faults['missing']?.push(id);
