@@ -1,5 +1,5 @@
-import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
-import { formatPosition, ORIGIN, type Position } from '../core/position.ts';
+import { formatLsn, type Lsn, parseLsn, toLsn } from '../core/lsn.ts';
+import { comparePositions, formatPosition, ORIGIN, type Position } from '../core/position.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import type { LaneState } from '../sink/lane-state.ts';
@@ -35,10 +35,13 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
   const consequences: string[] = [];
 
   if (catalog.slot === null) {
+    const isSameWal = keepsWatermark(trouble);
     consequences.push(
       'A new slot is created. Events committed' +
-        (replaces === null ? '' : ` after ${formatLsn(replaces.floorLsn)} and`) +
-        ' before its creation are not relayed unless they stand in a stream already: they may be missing.',
+        // A position of another history says nothing here.
+        (replaces === null || !isSameWal ? '' : ` after ${formatLsn(replaces.floorLsn)} and`) +
+        ' before its creation are not relayed unless they stand in a stream already: they may be missing.' +
+        (isSameWal ? ' `walrelay recover` would publish them from the table.' : ''),
     );
   } else if (replaces === null) {
     consequences.push(
@@ -57,8 +60,8 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
         'finish it.',
     );
   }
-  const keeps = replaces !== null && keepsWatermark(trouble);
-  if (replaces !== null && !keeps) {
+  const watermark = replaces === null ? ORIGIN : watermarkIn(trouble, replaces.watermark);
+  if (replaces !== null && comparePositions(watermark, ORIGIN) === 0 && !keepsWatermark(trouble)) {
     consequences.push(
       `The watermark ${formatPosition(replaces.watermark)} means nothing in this history and is dropped: events that the ` +
         'slot sends again and that stand in a stream already are appended a second time.',
@@ -71,7 +74,8 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
   }
   if (trouble?.code === 'TIMELINE_FORK') {
     consequences.push(
-      'Streams may hold events that this server never had: the lost primary had committed them.',
+      'Streams may hold events that this server never had: the lost primary had committed them. What both have in common ' +
+        'is recognised and does not come twice.',
     );
   }
   if (trouble?.code === 'POSTGRES_BEHIND' || trouble?.code === 'TIMELINE_BEHIND') {
@@ -88,7 +92,7 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
     trouble,
     needsSlot: catalog.slot === null,
     startLsn,
-    watermark: keeps ? replaces.watermark : ORIGIN,
+    watermark,
     consequences,
   };
 }
@@ -160,4 +164,14 @@ async function findTrouble(ground: Ground, lane: LaneState | null): Promise<Walr
 function keepsWatermark(trouble: WalrelayError | null): boolean {
   const sameWal = ['REDIS_BEHIND', 'PUBLICATION_CHANGED', 'SLOT_MISSING', 'RECOVERY_UNFINISHED'];
   return trouble === null || sameWal.includes(trouble.code);
+}
+
+/** A fork shares the WAL up to where it left: of what stands in the streams, that much is known there as well. */
+function watermarkIn(trouble: WalrelayError | null, watermark: Position): Position {
+  if (keepsWatermark(trouble)) return watermark;
+  const fork = trouble?.code === 'TIMELINE_FORK' ? trouble.facts['forkLsn'] : undefined;
+  if (typeof fork !== 'string') return ORIGIN;
+  // A commit that begins at the fork is not shared; none begins a byte before, since records are aligned.
+  const shared: Position = { commitLsn: toLsn(parseLsn(fork) - 1n), ordinal: 0 };
+  return comparePositions(watermark, shared) < 0 ? watermark : shared;
 }

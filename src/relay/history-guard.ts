@@ -49,6 +49,7 @@ export function checkHistory(history: History): void {
       'TIMELINE_FORK',
       `the promoted server left the old timeline at ${formatLsn(forkLsn)}, but Redis holds entries up to ` +
         `${formatPosition(lane.watermark)}: the lost primary had committed them, this server has not`,
+      { facts: { forkLsn: formatLsn(forkLsn) } },
     );
   }
   const newestLsn = lane.watermark.commitLsn > lane.floorLsn ? lane.watermark.commitLsn : lane.floorLsn;

@@ -56,7 +56,6 @@ export class ClusterLanes implements LaneSet {
   async write(state: LaneState, replaces: number | null): Promise<boolean> {
     const before = await this.#control.readFields();
     if (!(await this.#control.write({ ...state, watermark: ORIGIN }, replaces))) return false;
-    const isKept = comparePositions(state.watermark, ORIGIN) > 0;
     for (const { tag } of listed(before)) {
       const key = this.#keyOf(tag);
       await new Lane(this.#nodes.nodeOf(key), key).run(
@@ -64,7 +63,8 @@ export class ClusterLanes implements LaneSet {
         ACCEPT_LANE_SCRIPT,
         String(state.epoch),
         lsnToHex(state.floorLsn),
-        isKept ? '' : positionToHex(ORIGIN),
+        positionToHex(state.watermark),
+        positionToHex(ORIGIN),
       );
       await this.#control.run('forgetting old floors', FORGET_FLOORS_SCRIPT, FIELD + tag);
     }

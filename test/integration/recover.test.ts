@@ -301,7 +301,8 @@ test('an event that can not pass stops the recovery in front of it; mended, the 
   expect(refusal.message).toContain(poison);
   expect(await outbox.redis.xlen(outbox.stream())).toBe(2);
   await outbox.query("UPDATE outbox SET aggregatetype = 'named' WHERE id = $1", [poison]);
-  expect(await recovered(outbox)).toMatchObject({ published: 2, epoch: 2 });
+  // Each recovery begins an epoch of its own: what is left of the one before can't write any more.
+  expect(await recovered(outbox)).toMatchObject({ published: 2, epoch: 3 });
   await relayAll(outbox);
   expect(await expectWhole(outbox)).toEqual({ rows: 4, recovered: 3 });
 });
