@@ -206,6 +206,31 @@ test('Ctrl-C ends a recovery at once and says how it goes on', async () => {
   await expectWhole(outbox);
 });
 
+test('a recovery that sleeps while another one does its work can not write when it wakes', async () => {
+  await using outbox = await createOutbox();
+  await outbox.insert();
+  await relayAll(outbox);
+  await dropSlot(outbox);
+  await outbox.query(MANY_ROWS);
+  const zombie = outbox.start({ WALRELAY_BATCH_EVENTS_MAX: '1' }, { args: ['recover', '--yes'] });
+  await unlessExited(
+    zombie,
+    waitFor('some events', async () => (await publishedCount(outbox)) > 10),
+  );
+  zombie.signal('SIGSTOP');
+  expect((await recoverCli(outbox)).stderr).toContain('SLOT_IN_USE');
+  await outbox.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'walsender'",
+    [outbox.name],
+  );
+  await recovered(outbox);
+  zombie.signal('SIGCONT');
+  const refusal = refusalOf(await zombie.exited, outbox.env);
+  expect(refusal).toMatchObject({ code: 'EPOCH_CHANGED', exitCode: 67 });
+  await relayAll(outbox);
+  await expectWhole(outbox);
+});
+
 test('two recoveries at once: one works, the other is refused', async () => {
   await using outbox = await createOutbox();
   await outbox.insert();
