@@ -37,7 +37,7 @@ Exit codes:
   0 recovered: start the relay         65 Postgres needs a fix, or the slot is healthy
   66 Redis needs a fix                 67 something is left to do or to decide
   68 an event can't pass               69 a server can't be reached, or a relay runs
-  75 another recovery took over        130 interrupted: run it again
+  130 interrupted: run it again
 docs/recover.md tells all of it.`,
     );
   addSettingFlags(command, ['connections', 'outbox', 'columns']);

@@ -131,6 +131,16 @@ async function checkTable(
     }
     return order;
   } catch (error) {
+    if (error instanceof WalrelayError && error.code === 'PG_REFUSED' && options.since !== null) {
+      throw new WalrelayError(
+        'CONFIG_INVALID',
+        `--since ${JSON.stringify(options.since)}: ${error.message}`,
+        {
+          cause: error,
+          hint: `Give a value of the type of the column ${quoteIdentifier(options.orderColumn)}, as '2026-11-21 08:00+00'.`,
+        },
+      );
+    }
     if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
     const role = quoteIdentifier(ground.shape.expected.table.schema);
     throw new WalrelayError('PG_PRIVILEGE', error.message, {

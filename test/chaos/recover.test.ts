@@ -3,7 +3,7 @@ import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.t
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import { chaosSeed, Random } from '../support/chaos-random.ts';
 import { unlessExited } from '../support/chaos-links.ts';
-import { Daemon } from '../support/cli.ts';
+import type { Daemon } from '../support/cli.ts';
 import { Outbox } from '../support/outbox.ts';
 import {
   dropSlot,

@@ -45,6 +45,8 @@ test('without --yes it says what it would do and changes nothing; a dry run coun
   await dropSlot(outbox);
   await outbox.insert();
   const before = await outbox.redis.hgetall(outbox.metaKey);
+  const since = await refusedCommand(['recover', '--yes', '--since', 'some day'], outbox.env);
+  expect(since).toMatchObject({ code: 'CONFIG_INVALID', exitCode: 78 });
   const asked = await recoverCli(outbox, []);
   expect(asked.exitCode).toBe(67);
   expect(asked.stdout).toContain(`The slot ${outbox.name} does not exist.`);
