@@ -7,6 +7,7 @@ import { addEpochCommand } from './epoch-command.ts';
 import { printError } from './print-error.ts';
 import { addInitCommand } from './init-command.ts';
 import { addPollCommand } from './poll-command.ts';
+import { addRecoverCommand } from './recover-command.ts';
 import { addRunCommand } from './run-command.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -28,6 +29,7 @@ Examples:
   $ walrelay run                      relay until told to stop
   $ walrelay poll                     relay by polling, where there can be no replication slot
   $ walrelay epoch show               what Redis remembers, and whether it fits Postgres
+  $ walrelay recover                  after a lost slot: a new one, and what the streams lack
   $ walrelay bench --quick            measure relays on your own servers
 
 Exit codes:
@@ -42,6 +44,7 @@ addRunCommand(program, version);
 addInitCommand(program);
 addPollCommand(program, version);
 addEpochCommand(program);
+addRecoverCommand(program);
 addBenchCommand(program, version);
 
 try {

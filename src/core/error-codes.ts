@@ -88,17 +88,21 @@ export const ERROR_CODES = {
   PUBLICATION_UNSUITABLE: operator(EXIT.database, 'Correct the publication with the SQL named above.'),
   PUBLICATION_CHANGED: operator(
     EXIT.history,
-    'Set the publication right, then restart; compare the table with the streams for the time of the change.',
+    'Set the publication right; then `walrelay epoch accept` says what may be missing, and goes on with --yes.',
   ),
-  SLOT_MISSING: operator(EXIT.database, 'Run `walrelay init`.'),
+  SLOT_MISSING: operator(
+    EXIT.database,
+    'Run `walrelay recover`, which publishes from the table what the streams lack; before the first start: `walrelay init`.',
+  ),
   SLOT_UNSUITABLE: operator(
     EXIT.database,
     'Use another WALRELAY_SLOT, or drop the slot; then run `walrelay init`.',
   ),
   SLOT_LOST: operator(
     EXIT.history,
-    'The WAL that the slot needs is gone. Drop the slot; `walrelay epoch accept` says what may be missing and makes a new one.',
+    'Run `walrelay recover`: it makes a new slot and publishes from the table what the streams lack.',
   ),
+  SLOT_HEALTHY: operator(EXIT.database, 'Run `walrelay run`. What Redis lost, `walrelay epoch show` tells.'),
   PG_PROTOCOL: operator(EXIT.database, 'Report the server version and this message.'),
   PG_REFUSED: operator(EXIT.database, 'See the server log for the statement that failed.'),
 
@@ -120,6 +124,14 @@ export const ERROR_CODES = {
   ),
   TIMELINE_BEHIND: operator(EXIT.history, 'Point DATABASE_URL at the current primary.'),
   TIMELINE_FORK: operator(EXIT.history, 'Run `walrelay epoch accept` only when you know what may be double.'),
+  RECOVERY_UNFINISHED: operator(
+    EXIT.history,
+    'Wait for the `walrelay recover` that runs; if none does, run it again: it finishes what was begun.',
+  ),
+  RECOVERY_IN_DOUBT: operator(
+    EXIT.history,
+    'Run `walrelay recover --yes --since TIME`: rows from then on that no stream holds are published, older ones are not.',
+  ),
   EPOCH_CHANGED: operator(EXIT.history, 'Somebody accepted a new epoch while this relay ran: restart it.'),
   FENCED: operator(EXIT.fenced, 'Another relay took over. Restart this one: it will stand by.'),
 

@@ -1,4 +1,4 @@
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
+import { hexOf, quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import type { PolledTable } from './polled-table.ts';
 
 /** What the statements depend on beside the settings; known once the catalog was read. */
@@ -89,12 +89,6 @@ export function sessionSql(options: {
 /** An array literal of what needs no escapes: ctids, OIDs. */
 export function textArray(values: readonly string[]): string {
   return values.length === 0 ? '{}' : `{"${values.join('","')}"}`;
-}
-
-/** `format` writes a value as its output function does, which a cast to text does not for every type. */
-function hexOf(column: string): string {
-  const name = quoteIdentifier(column);
-  return `CASE WHEN ${name} IS NOT NULL THEN encode(textsend(format('%s', ${name})), 'hex') END`;
 }
 
 function lockKey(table: PolledTable): string {

@@ -1,5 +1,5 @@
-import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
-import { formatPosition, ORIGIN, type Position } from '../core/position.ts';
+import { formatLsn, type Lsn, parseLsn, toLsn } from '../core/lsn.ts';
+import { comparePositions, formatPosition, ORIGIN, type Position } from '../core/position.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import type { LaneState } from '../sink/lane-state.ts';
@@ -35,10 +35,13 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
   const consequences: string[] = [];
 
   if (catalog.slot === null) {
+    const isSameWal = keepsWatermark(trouble);
     consequences.push(
       'A new slot is created. Events committed' +
-        (replaces === null ? '' : ` after ${formatLsn(replaces.floorLsn)} and`) +
-        ' before its creation are not relayed unless they stand in a stream already: they may be missing.',
+        // A position of another history says nothing here.
+        (replaces === null || !isSameWal ? '' : ` after ${formatLsn(replaces.floorLsn)} and`) +
+        ' before its creation are not relayed unless they stand in a stream already: they may be missing.' +
+        (isSameWal ? ' `walrelay recover` would publish them from the table.' : ''),
     );
   } else if (replaces === null) {
     consequences.push(
@@ -51,8 +54,14 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
         'but Redis no longer knows them: they may be missing.',
     );
   }
-  const keeps = replaces !== null && keepsWatermark(trouble);
-  if (replaces !== null && !keeps) {
+  if (trouble?.code === 'RECOVERY_UNFINISHED') {
+    consequences.push(
+      'A recovery was begun and not ended: events that it has not published yet stay missing. `walrelay recover` would ' +
+        'finish it.',
+    );
+  }
+  const watermark = replaces === null ? ORIGIN : watermarkIn(trouble, replaces.watermark);
+  if (replaces !== null && comparePositions(watermark, ORIGIN) === 0 && !keepsWatermark(trouble)) {
     consequences.push(
       `The watermark ${formatPosition(replaces.watermark)} means nothing in this history and is dropped: events that the ` +
         'slot sends again and that stand in a stream already are appended a second time.',
@@ -65,7 +74,8 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
   }
   if (trouble?.code === 'TIMELINE_FORK') {
     consequences.push(
-      'Streams may hold events that this server never had: the lost primary had committed them.',
+      'Streams may hold events that this server never had: the lost primary had committed them. What both have in common ' +
+        'is recognised and does not come twice.',
     );
   }
   if (trouble?.code === 'POSTGRES_BEHIND' || trouble?.code === 'TIMELINE_BEHIND') {
@@ -82,7 +92,7 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
     trouble,
     needsSlot: catalog.slot === null,
     startLsn,
-    watermark: keeps ? replaces.watermark : ORIGIN,
+    watermark,
     consequences,
   };
 }
@@ -152,6 +162,16 @@ async function findTrouble(ground: Ground, lane: LaneState | null): Promise<Walr
 
 /** In the same unbroken WAL the watermark still tells what stands in the streams; in another it would skip events. */
 function keepsWatermark(trouble: WalrelayError | null): boolean {
-  const sameWal = ['REDIS_BEHIND', 'PUBLICATION_CHANGED', 'SLOT_MISSING'];
+  const sameWal = ['REDIS_BEHIND', 'PUBLICATION_CHANGED', 'SLOT_MISSING', 'RECOVERY_UNFINISHED'];
   return trouble === null || sameWal.includes(trouble.code);
+}
+
+/** A fork shares the WAL up to where it left: of what stands in the streams, that much is known there as well. */
+function watermarkIn(trouble: WalrelayError | null, watermark: Position): Position {
+  if (keepsWatermark(trouble)) return watermark;
+  const fork = trouble?.code === 'TIMELINE_FORK' ? trouble.facts['forkLsn'] : undefined;
+  if (typeof fork !== 'string') return ORIGIN;
+  // A commit that begins at the fork is not shared; none begins a byte before, since records are aligned.
+  const shared: Position = { commitLsn: toLsn(parseLsn(fork) - 1n), ordinal: 0 };
+  return comparePositions(watermark, shared) < 0 ? watermark : shared;
 }

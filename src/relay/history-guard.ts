@@ -49,6 +49,7 @@ export function checkHistory(history: History): void {
       'TIMELINE_FORK',
       `the promoted server left the old timeline at ${formatLsn(forkLsn)}, but Redis holds entries up to ` +
         `${formatPosition(lane.watermark)}: the lost primary had committed them, this server has not`,
+      { facts: { forkLsn: formatLsn(forkLsn) } },
     );
   }
   const newestLsn = lane.watermark.commitLsn > lane.floorLsn ? lane.watermark.commitLsn : lane.floorLsn;
@@ -58,6 +59,12 @@ export function checkHistory(history: History): void {
       'POSTGRES_BEHIND',
       `Redis holds entries up to ${formatLsn(newestLsn)}, but this server's WAL ends at ` +
         `${formatLsn(catalog.server.walEndLsn)}: it was restored from an older copy`,
+    );
+  }
+  if (lane.recovery !== undefined) {
+    throw new WalrelayError(
+      'RECOVERY_UNFINISHED',
+      `a recovery of the slot ${slot} was begun and has not ended (${lane.recovery})`,
     );
   }
   const confirmedLsn = catalog.slot?.confirmedLsn ?? null;

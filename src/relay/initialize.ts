@@ -128,7 +128,9 @@ function slotGone(slot: string, floorLsn: Lsn): WalrelayError {
     `the slot ${slot} is gone, but Redis remembers it up to ${formatLsn(floorLsn)}: events since then may not have ` +
       'been relayed',
     {
-      hint: 'Run `walrelay epoch accept`: it says what may be missing, and creates a new slot when told to.',
+      hint:
+        'Run `walrelay recover`: it makes a new slot and publishes from the table what the streams lack. Or `walrelay epoch ' +
+        'accept`: it says what may be missing, and creates a new slot without publishing anything.',
     },
   );
 }

@@ -41,7 +41,7 @@ if lane[2] ~= ARGV[2] then
 end
 `;
 
-const IS_BEFORE = `
+export const IS_BEFORE = `
 local function is_before(a, b)
   for from = 1, #b, 8 do
     local x = tonumber(string.sub(a, from, from + 7), 16)

@@ -56,7 +56,6 @@ export class ClusterLanes implements LaneSet {
   async write(state: LaneState, replaces: number | null): Promise<boolean> {
     const before = await this.#control.readFields();
     if (!(await this.#control.write({ ...state, watermark: ORIGIN }, replaces))) return false;
-    const isKept = comparePositions(state.watermark, ORIGIN) > 0;
     for (const { tag } of listed(before)) {
       const key = this.#keyOf(tag);
       await new Lane(this.#nodes.nodeOf(key), key).run(
@@ -64,7 +63,8 @@ export class ClusterLanes implements LaneSet {
         ACCEPT_LANE_SCRIPT,
         String(state.epoch),
         lsnToHex(state.floorLsn),
-        isKept ? '' : positionToHex(ORIGIN),
+        positionToHex(state.watermark),
+        positionToHex(ORIGIN),
       );
       await this.#control.run('forgetting old floors', FORGET_FLOORS_SCRIPT, FIELD + tag);
     }
@@ -126,6 +126,12 @@ export class ClusterLanes implements LaneSet {
 
   lane(number: number): AppendLane {
     return this.#lanes[number] as ClusterLane;
+  }
+
+  async heldLane(stream: string): Promise<Lane> {
+    const lane = this.#lanes[this.laneOf(stream)] as ClusterLane;
+    await lane.open();
+    return lane.lane;
   }
 
   async noteFloor(floorLsn: Lsn, confirmedLsn: Lsn): Promise<void> {
@@ -212,13 +218,16 @@ class ClusterLane implements AppendLane {
   }
 
   async append(batch: Batch): Promise<{ readonly skipped: number }> {
-    if (this.#open !== null) {
-      this.#opening ??= this.#open();
-      // Batches that wait here go on in the order in which they came.
-      await this.#opening;
-      this.#open = null;
-    }
+    if (this.#open !== null) await this.open();
     return this.lane.append(batch);
+  }
+
+  async open(): Promise<void> {
+    if (this.#open === null) return;
+    this.#opening ??= this.#open();
+    // Batches that wait here go on in the order in which they came.
+    await this.#opening;
+    this.#open = null;
   }
 }
 

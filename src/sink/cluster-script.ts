@@ -1,4 +1,4 @@
-import { CHECK_HOLDER, LANE_VERSION } from './append-script.ts';
+import { CHECK_HOLDER, IS_BEFORE, LANE_VERSION } from './append-script.ts';
 
 /**
  * The scripts for the lanes of a cluster. A script reaches only one hash slot, so the control state and each lane are
@@ -30,9 +30,13 @@ return redis.call('HSETNX', KEYS[1], ARGV[3], '')
 /** KEYS: control. ARGV: field. Forgets the floors that were noted for a lane: they were noted in another epoch. */
 export const FORGET_FLOORS_SCRIPT = `return redis.call('HSET', KEYS[1], ARGV[1], '')`;
 
-/** KEYS: lane. ARGV: epoch, floor, watermark ('' keeps what there is). Takes a lane into a new epoch. */
-export const ACCEPT_LANE_SCRIPT = `
-redis.call('HSET', KEYS[1], 'v', '${LANE_VERSION}', 'epoch', ARGV[1], 'fence', '0', 'floor', ARGV[2])
-if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'watermark', ARGV[3]) end
+/**
+ * KEYS: lane. ARGV: epoch, floor, the highest watermark that the new epoch knows, the watermark of a lane that had none.
+ * Takes a lane into a new epoch; its watermark never rises by that.
+ */
+export const ACCEPT_LANE_SCRIPT = `${IS_BEFORE}
+local watermark = redis.call('HGET', KEYS[1], 'watermark') or ARGV[4]
+if is_before(ARGV[3], watermark) then watermark = ARGV[3] end
+redis.call('HSET', KEYS[1], 'v', '${LANE_VERSION}', 'epoch', ARGV[1], 'fence', '0', 'floor', ARGV[2], 'watermark', watermark)
 return 'OK'
 `;

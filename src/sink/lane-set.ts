@@ -1,6 +1,7 @@
 import type { Lsn } from '../core/lsn.ts';
 import type { Position } from '../core/position.ts';
 import type { Batch } from './batch.ts';
+import type { Lane } from './lane.ts';
 import type { LaneState } from './lane-state.ts';
 
 /**
@@ -19,6 +20,8 @@ export interface LaneSet {
   /** The number of the lane that a stream belongs to. Known streams and new ones, without a wait. */
   laneOf(stream: string): number;
   lane(number: number): AppendLane;
+  /** The lane of a stream, open and under the fence: for what is appended besides the WAL. */
+  heldLane(stream: string): Promise<Lane>;
   /**
    * Notes what is about to be confirmed (I4), in every lane that has changed, and resolves when that is durable. The
    * caller knows every event up to there to be accepted; `confirmedLsn` is what Postgres was told before.

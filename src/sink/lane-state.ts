@@ -22,6 +22,8 @@ export interface LaneState {
   readonly database: string;
   /** The publication and the table's place in it, as the catalog identified them when this epoch began. */
   readonly publicationIdentity: string;
+  /** How far a recovery has come that began and did not end; absent when there is none (`walrelay recover`). */
+  readonly recovery?: string;
   /** On a cluster: its lanes. The watermark above is then the highest of theirs. */
   readonly parts?: readonly LanePart[];
 }
@@ -55,6 +57,7 @@ export function laneToFields(lane: LaneState): Record<string, string> {
     slot: lane.slot,
     database: lane.database,
     publication: lane.publicationIdentity,
+    recovery: lane.recovery ?? '',
   };
 }
 
@@ -75,6 +78,8 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
     slot: read('slot'),
     database: read('database'),
     publicationIdentity: read('publication'),
+    // Lanes that were written before there was such a thing have no field.
+    ...(fields['recovery'] ? { recovery: fields['recovery'] } : {}),
   }));
 }
 

@@ -137,6 +137,18 @@ export class Lane {
     return this.run(doing, script, this.#epoch, this.#fence, ...args);
   }
 
+  /** Runs a loaded script on streams of the lane; the lane's key comes behind theirs. It checks epoch and fence first. */
+  async runOnStreams(
+    doing: string,
+    sha: string,
+    streams: readonly string[],
+    args: readonly (string | number | Buffer)[],
+  ): Promise<unknown> {
+    const keys = [...streams, this.key];
+    const { writer } = this.node;
+    return writer.command(doing, 'EVALSHA', sha, keys.length, ...keys, this.#epoch, this.#fence, ...args);
+  }
+
   async run(doing: string, script: string, ...args: string[]): Promise<unknown> {
     return this.node.writer.command(doing, 'EVAL', script, 1, this.key, ...args);
   }

@@ -40,15 +40,24 @@ export class Publisher {
       count,
       packed,
     );
-    const [accepted, refusal] = readPublishReply(reply);
-    if (refusal !== null && accepted < count) {
-      return { accepted, refusal: refused(refusal, idOf(accepted), batch.streamOf(accepted)) };
-    }
-    if (refusal !== null || accepted !== count) {
-      throw new WalrelayError('BUG', `Redis answered for ${accepted} of ${count} events`);
-    }
-    return { accepted, refusal: null };
+    return readPublishOutcome(reply, batch, idOf);
   }
+}
+
+/** What the script's answer says of a batch that was sealed. */
+export function readPublishOutcome(
+  reply: unknown,
+  batch: PublishBatch,
+  idOf: (event: number) => string,
+): PublishOutcome {
+  const [accepted, refusal] = readPublishReply(reply);
+  if (refusal !== null && accepted < batch.eventCount) {
+    return { accepted, refusal: refused(refusal, idOf(accepted), batch.streamOf(accepted)) };
+  }
+  if (refusal !== null || accepted !== batch.eventCount) {
+    throw new WalrelayError('BUG', `Redis answered for ${accepted} of ${batch.eventCount} events`);
+  }
+  return { accepted, refusal: null };
 }
 
 const PUBLISH_SHA = createHash('sha1').update(PUBLISH_SCRIPT).digest('hex');

@@ -53,6 +53,10 @@ export class SingleLane implements LaneSet, AppendLane {
     return this;
   }
 
+  async heldLane(): Promise<Lane> {
+    return this.#lane;
+  }
+
   append(batch: Batch): Promise<{ readonly skipped: number }> {
     return this.#lane.append(batch);
   }

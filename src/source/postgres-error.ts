@@ -137,6 +137,7 @@ const HINTS_BY_PHASE: Partial<Record<PostgresPhase, Readonly<Record<string, stri
       'pg_replication_slots; shows it too.',
     '42704':
       'Changes from a time without the publication can’t be decoded. Create it if it is missing, drop the slot (SELECT ' +
-      'pg_drop_replication_slot(…);), then run `walrelay epoch accept`: it says what may be missing and creates a slot.',
+      'pg_drop_replication_slot(…);), then run `walrelay recover`: it creates a slot and publishes from the table what the ' +
+      'streams lack. (`walrelay epoch accept` creates one and only says what may be missing.)',
   },
 };

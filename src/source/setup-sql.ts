@@ -51,6 +51,17 @@ export function createSlotSql(names: CatalogNames): string {
 }
 
 /**
+ * For a replication connection: creates the slot and exports the snapshot of its consistent point. Every transaction
+ * that the snapshot sees committed before that point; every other one comes through the slot. The snapshot lives until
+ * the connection runs its next command. A standby takes the slot along where the server can do that (17).
+ */
+export function createExportedSlotSql(names: CatalogNames, versionNumber: number): string {
+  const slot = `CREATE_REPLICATION_SLOT ${quoteIdentifier(names.slot)} LOGICAL pgoutput`;
+  if (versionNumber < 150_000) return `${slot} EXPORT_SNAPSHOT`;
+  return `${slot} (SNAPSHOT 'export'${versionNumber < 170_000 ? '' : ', FAILOVER'})`;
+}
+
+/**
  * Where the slot was created, kept as the publication's comment: it proves, until something is confirmed, that a
  * missing lane state in Redis means a fresh start and not a loss.
  */

@@ -18,3 +18,12 @@ export interface QualifiedName {
 export function quoteQualified(name: QualifiedName): string {
   return `${quoteIdentifier(name.schema)}.${quoteIdentifier(name.name)}`;
 }
+
+/**
+ * The bytes of a column's value as hex, for a database that says nothing about their encoding. `format` writes a value as
+ * its output function does, which a cast to text does not for every type.
+ */
+export function hexOf(column: string): string {
+  const name = quoteIdentifier(column);
+  return `CASE WHEN ${name} IS NOT NULL THEN encode(textsend(format('%s', ${name})), 'hex') END`;
+}

@@ -106,6 +106,27 @@ test('the promotion of a standby that lacked relayed events is a fork: the relay
   expect(await idsOf(outbox)).toContain(onlyHere);
 });
 
+test('after a fork is accepted, what both histories have in common does not come twice', async () => {
+  await using outbox = await createOutbox();
+  // Relayed and never confirmed: the promoted server sends it again.
+  const hasty = outbox.start({ WALRELAY_REPLAY_WINDOW_MS: '600000' });
+  await hasty.streaming();
+  const common = await outbox.insert();
+  await outbox.waitForLength(outbox.stream(), 1);
+  await hasty.kill();
+  await primary.stop();
+  await using promoted = await CopiedPostgres.standbyOf(primary);
+  await primary.start();
+  const onlyHere = await relayOne(outbox);
+  await promoted.promote();
+  const env = { DATABASE_URL: promoted.urlOf(outbox.name) };
+  expect(await refusedRun(outbox, env)).toMatchObject({ code: 'TIMELINE_FORK' });
+  expect(await acceptEpoch(outbox, env)).toContain('does not come twice');
+  const fresh = await idOf(promoted.query(outbox.name, INSERT));
+  await relayUntil(outbox, env, [fresh]);
+  expect(await idsOf(outbox)).toEqual([common, onlyHere, fresh]);
+});
+
 test('a server restored from an older copy of its files is refused; accepted, it goes on from what it has', async () => {
   await using outbox = await createOutbox();
   await relayOne(outbox);

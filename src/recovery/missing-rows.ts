@@ -1,0 +1,143 @@
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { OutboxShape } from '../relay/outbox-shape.ts';
+import type { StreamFacts } from '../sink/stream-ids.ts';
+import { ORDER_VALUES, orderedRowsSql, type RowOrder, type RowRange } from '../source/row-order.ts';
+import type { SnapshotReader, TextRow } from '../source/snapshot-reader.ts';
+import type { IdPartitions } from './id-partitions.ts';
+import { RowRouter } from './row-router.ts';
+import { RowSet } from './row-set.ts';
+import { horizonOf, judgeRow, type LaneHistory, VERDICT } from './stream-horizon.ts';
+
+export interface MissingRows {
+  readonly rowCount: number;
+  /** The rows to publish, by their places in the order. */
+  readonly rows: RowSet;
+  /** In no stream, but older than everything that their streams still hold. */
+  readonly relayedCount: number;
+  /** In no stream, and nothing tells whether they were. */
+  readonly doubtfulCount: number;
+  /** A place from which reading on is enough to meet all of `rows`. */
+  readonly start: RowMark;
+}
+
+/** A row that can be found again: where the order column says `key` for the first time. Null: the very first row. */
+export interface RowMark {
+  readonly row: number;
+  readonly key: string | null;
+  readonly id: string | null;
+}
+
+export interface RowSource {
+  readonly reader: SnapshotReader;
+  readonly shape: OutboxShape;
+  readonly order: RowOrder;
+  /** Rows from this literal of the order column on are published where no stream holds them, others never. */
+  readonly since: string | null;
+  /** The database says nothing about its bytes (SQL_ASCII): values come as hex. */
+  readonly isRaw: boolean;
+}
+
+export interface HeldEntries {
+  readonly partitions: IdPartitions;
+  readonly streams: ReadonlyMap<string, StreamFacts>;
+  readonly lane: LaneHistory;
+}
+
+/** Reads the ids of all rows, and finds those that no stream holds and what is to become of them. */
+export async function findMissingRows(
+  source: RowSource,
+  held: HeldEntries,
+  progress: (rows: number) => void,
+): Promise<MissingRows> {
+  const judge = source.since === null ? createJudge(source, held) : () => VERDICT.republish;
+  const { columns, idOf } = scanColumns(source);
+  const marks: RowMark[] = [{ row: 0, key: null, id: null }];
+  let rowCount = 0;
+  let previousKey: string | null = null;
+  await openCursor(source, columns, rangeFrom(source.since, source.since));
+  for (;;) {
+    const page = await source.reader.query(`FETCH ${ROWS_PER_PAGE} FROM walrelay_rows`);
+    for (const row of page) {
+      const key = row[0] ?? null;
+      const id = idOf(row);
+      if (key !== previousKey && key !== null && rowCount - (marks.at(-1)?.row ?? 0) >= ROWS_PER_MARK) {
+        marks.push({ row: rowCount, key, id });
+      }
+      previousKey = key;
+      held.partitions.addRow(id, rowCount, judge(row));
+      rowCount += 1;
+    }
+    progress(rowCount);
+    if (page.length < ROWS_PER_PAGE) break;
+  }
+  await source.reader.query('CLOSE walrelay_rows');
+
+  const rows = new RowSet();
+  const counts = [0, 0, 0];
+  for (const { row, verdict } of held.partitions.missing()) {
+    counts[verdict] = (counts[verdict] ?? 0) + 1;
+    if (verdict === VERDICT.republish) rows.add(row);
+  }
+  return {
+    rowCount,
+    rows,
+    relayedCount: counts[VERDICT.relayed] ?? 0,
+    doubtfulCount: counts[VERDICT.doubtful] ?? 0,
+    start: marks.findLast((mark) => mark.row <= rows.first) ?? (marks[0] as RowMark),
+  };
+}
+
+/** The cursor of which `reader` fetches; each row begins with its order column and when it was made. */
+export async function openCursor(
+  source: RowSource,
+  columns: readonly string[],
+  range: RowRange,
+): Promise<void> {
+  const { reader, shape, order, isRaw } = source;
+  const sql = orderedRowsSql(shape.expected, order, { columns, range, isRaw });
+  await reader.query(`DECLARE walrelay_rows NO SCROLL CURSOR FOR\n${sql}`);
+}
+
+export function rangeFrom(key: string | null, since: string | null): RowRange {
+  return { from: key, withNulls: since === null };
+}
+
+export function textOf(value: string | null | undefined, isRaw: boolean): string {
+  if (value === null || value === undefined) return '';
+  return isRaw ? Buffer.from(value, 'hex').toString('utf8') : value;
+}
+
+/** The id and what the stream's name is made of. */
+function scanColumns(source: RowSource): {
+  readonly columns: readonly string[];
+  readonly idOf: (row: TextRow) => string;
+} {
+  const { names } = source.shape.columns;
+  return {
+    columns: [0, ...source.shape.templateSlots].map((slot) => names[slot] as string),
+    idOf: (row) => textOf(row[ORDER_VALUES], source.isRaw),
+  };
+}
+
+function createJudge(source: RowSource, held: HeldEntries): (row: TextRow) => number {
+  const router = new RowRouter(source.shape, source.isRaw);
+  const noStream = horizonOf(null, held.lane);
+  const horizons = new Map(
+    [...held.streams].map(([name, facts]) => [name, horizonOf(facts, held.lane)] as const),
+  );
+  return (row) => {
+    let horizon = noStream;
+    try {
+      const name = router.route(row, (placeholder) => ORDER_VALUES + 1 + placeholder);
+      horizon = horizons.get(name) ?? noStream;
+    } catch (error) {
+      // An event that has no stream: if it has to be published, that will stop in front of it and name it.
+      if (!(error instanceof WalrelayError)) throw error;
+    }
+    const made = row[1] ?? null;
+    return judgeRow(made === null ? null : Number(made), horizon);
+  };
+}
+
+const ROWS_PER_PAGE = 5000;
+const ROWS_PER_MARK = 4096;

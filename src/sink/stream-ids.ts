@@ -1,0 +1,199 @@
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { RedisConnection } from './redis-connection.ts';
+
+/**
+ * Reads the event ids of whole streams, page by page, without their payloads. A script picks them out on the server, so
+ * that a page costs what its ids do; it looks at no more than some entries or bytes at a time, so that nobody waits long.
+ */
+
+/** What one stream says of itself beside its ids. Times: microseconds since 1970. */
+export interface StreamFacts {
+  readonly name: string;
+  readonly entries: number;
+  /** When the oldest entry that says so was committed. Whatever the stream held before it was trimmed. */
+  readonly oldestCommittedUs: number | null;
+  readonly newestCommittedUs: number | null;
+  /** Whether entries were trimmed or deleted at any time; true also where Redis 6.2 doesn't tell. */
+  readonly hasLostEntries: boolean;
+  /** By the clock of Redis: when the newest entry was appended that somebody has deleted (XDEL). Redis 6.2 doesn't tell. */
+  readonly deletedUpToUs: number | null;
+}
+
+/** Every stream whose name fits `pattern` (of SCAN), each once. */
+export async function* findStreams(redis: RedisConnection, pattern: string): AsyncGenerator<string> {
+  const seen = new Set<string>();
+  let cursor = '0';
+  do {
+    const reply = await redis.command(
+      'a look for streams',
+      'SCAN',
+      cursor,
+      'MATCH',
+      pattern,
+      'COUNT',
+      KEYS_PER_SCAN,
+      'TYPE',
+      'stream',
+    );
+    const [next, names] = reply as [string, string[]];
+    cursor = next;
+    for (const name of names) {
+      if (seen.has(name)) continue;
+      seen.add(name);
+      yield name;
+    }
+  } while (cursor !== '0');
+}
+
+/** Hands each id of the stream over, oldest first, then tells what else there is to know. */
+export async function readStreamIds(
+  redis: RedisConnection,
+  name: string,
+  take: (id: string) => void,
+): Promise<StreamFacts> {
+  let entries = 0;
+  let oldest: string | null = null;
+  let newest: string | null = null;
+  let firstId: string | null = null;
+  for (let from: string | null = '-'; from !== null; ) {
+    const page: Page = await readPage(redis, name, from);
+    for (const id of page.ids) take(id);
+    entries += page.ids.length;
+    firstId ??= page.firstId;
+    oldest ??= page.oldest;
+    newest = page.newest ?? newest;
+    from = page.isLast ? null : `(${page.lastId}`;
+  }
+  const info = await readInfo(redis, name);
+  if (info.firstId !== firstId) {
+    // Trimmed while it was read: what was cut off before it was read counts as cut off, not as missing.
+    const now = await readPage(redis, name, '-');
+    oldest = now.oldest ?? newest;
+  }
+  return {
+    name,
+    entries,
+    oldestCommittedUs: oldest === null ? null : timeOfText(oldest),
+    newestCommittedUs: newest === null ? null : timeOfText(newest),
+    hasLostEntries: info.hasLostEntries,
+    deletedUpToUs: info.deletedUpToUs,
+  };
+}
+
+interface Page {
+  readonly ids: readonly string[];
+  readonly firstId: string | null;
+  readonly lastId: string;
+  readonly isLast: boolean;
+  readonly oldest: string | null;
+  readonly newest: string | null;
+}
+
+async function readPage(redis: RedisConnection, name: string, from: string): Promise<Page> {
+  const reply = await redis.command(
+    `reading ${name}`,
+    'EVAL',
+    READ_IDS_SCRIPT,
+    1,
+    name,
+    from,
+    ENTRIES_PER_PAGE,
+    BYTES_PER_PAGE,
+  );
+  const [firstId, lastId, isLast, oldest, newest, ids] = reply as [
+    string,
+    string,
+    number,
+    string,
+    string,
+    string[],
+  ];
+  return {
+    ids,
+    firstId: firstId || null,
+    lastId,
+    isLast: isLast === 1,
+    oldest: oldest || null,
+    newest: newest || null,
+  };
+}
+
+interface Info {
+  readonly firstId: string | null;
+  readonly hasLostEntries: boolean;
+  readonly deletedUpToUs: number | null;
+}
+
+async function readInfo(redis: RedisConnection, name: string): Promise<Info> {
+  let reply: unknown;
+  try {
+    reply = await redis.command(`looking at ${name}`, 'XINFO', 'STREAM', name);
+  } catch (error) {
+    // Deleted or expired since: then it held nothing that could be compared.
+    if (error instanceof WalrelayError && /no such key/i.test(error.message)) {
+      return { firstId: null, hasLostEntries: true, deletedUpToUs: null };
+    }
+    throw error;
+  }
+  const facts = new Map<string, unknown>();
+  const list = reply as unknown[];
+  for (let index = 0; index + 1 < list.length; index += 2) facts.set(list[index] as string, list[index + 1]);
+  const deletedId = facts.get('max-deleted-entry-id');
+  const deleted = typeof deletedId === 'string' ? Number(deletedId.split('-')[0]) : 0;
+  const first = facts.get('first-entry');
+  return {
+    firstId: Array.isArray(first) ? String(first[0]) : null,
+    hasLostEntries: facts.get('entries-added') !== facts.get('length'),
+    // A whole millisecond: the id has no more.
+    deletedUpToUs: deleted === 0 ? null : (deleted + 1) * 1000,
+  };
+}
+
+/** `2026-11-21T08:30:00.123456Z` */
+export function timeOfText(text: string): number {
+  const ms = Date.parse(`${text.slice(0, 19)}Z`);
+  const micros = Number(text.slice(20, 26));
+  if (!Number.isFinite(ms) || !Number.isInteger(micros))
+    throw new RangeError(`not a commit time: ${JSON.stringify(text)}`);
+  return ms * 1000 + micros;
+}
+
+const KEYS_PER_SCAN = 1000;
+const ENTRIES_PER_PAGE = 2000;
+const BYTES_PER_PAGE = 1024 * 1024;
+
+/**
+ * KEYS: stream. ARGV: from where on, how many entries, how many bytes of them. It begins with one entry and doubles:
+ * nobody knows how large they are. Answers {first entry's ID, last one's, whether it was the stream's last, commit time
+ * of the first entry that has one and of the last, event ids}.
+ */
+const READ_IDS_SCRIPT = `
+local from, entries_max, bytes_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local ids, seen, bytes, chunk, is_last = {}, 0, 0, 1, 0
+local first, last, oldest, newest = '', '', '', ''
+while seen < entries_max and bytes < bytes_max do
+  local page = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', chunk)
+  for _, entry in ipairs(page) do
+    local fields = entry[2]
+    seen = seen + 1
+    last = entry[1]
+    if first == '' then first = last end
+    for f = 1, #fields, 2 do
+      bytes = bytes + #fields[f] + #fields[f + 1]
+      if fields[f] == 'id' then
+        ids[#ids + 1] = fields[f + 1]
+      elseif fields[f] == 'committed_at' then
+        newest = fields[f + 1]
+        if oldest == '' then oldest = newest end
+      end
+    end
+  end
+  if #page < chunk then
+    is_last = 1
+    break
+  end
+  from = '(' .. last
+  chunk = math.min(chunk * 2, 256)
+end
+return {first, last, is_last, oldest, newest, ids}
+`;
