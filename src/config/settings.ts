@@ -253,6 +253,12 @@ export const settingShape = {
       'Bytes of events held in memory; at the budget, reading from Postgres pauses. At least 2 events of the ' +
       'largest size and all batches in flight.',
   }),
+  walRetainedWarnBytes: setting(byteSize({ min: MiB, max: 1024 * 1024 * GiB }), {
+    group: 'limits',
+    default: '10GiB',
+    description:
+      'WAL kept for the slot from which the relay warns, where no max_slot_wal_keep_size limits it.',
+  }),
 
   redisTimeoutMs: setting(milliseconds({ min: 100, max: 10 * MINUTE_MS }), {
     group: 'timing',
@@ -314,6 +320,11 @@ export const settingShape = {
     group: 'timing',
     default: '1000',
     description: 'How often the catalog is checked; nothing is confirmed before the check that follows it.',
+  }),
+  walLookIntervalMs: setting(milliseconds({ min: 100, max: 60 * MINUTE_MS }), {
+    group: 'timing',
+    default: '10000',
+    description: 'How often the WAL kept for the slot is measured, also while nothing streams.',
   }),
   standbyPollMs: setting(milliseconds({ min: 10, max: MINUTE_MS }), {
     group: 'timing',

@@ -24,6 +24,14 @@ export interface BatchFacts {
   readonly oldestCommitAgeSeconds: number;
 }
 
+export interface WalGauges {
+  readonly retainedBytes: number | null;
+  /** pg_replication_slots.safe_wal_size: null while max_slot_wal_keep_size is unlimited. */
+  readonly safeBytes: number | null;
+  readonly secondsToInvalidation: number | null;
+  readonly walBytesPerSecond: number | null;
+}
+
 const PREFIX = 'walrelay_';
 const APPEND_BUCKETS = [
   0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
@@ -82,18 +90,17 @@ export class RelayMetrics {
     'slot_safe_bytes',
     'WAL until the slot is invalidated; absent when unlimited',
   );
+  readonly #slotSeconds = this.#gauge(
+    'slot_seconds_to_invalidation',
+    'Until the slot is invalidated, at the rate at which its headroom shrinks now; absent while it does not',
+  );
+  readonly #walRate = this.#gauge('wal_bytes_per_second', 'WAL that the whole cluster writes, smoothed');
   readonly #lastEvent = this.#gauge(
     'last_event_timestamp_seconds',
     'When Redis last accepted an event (Unix time)',
   );
-  readonly #ofSession = [
-    this.#received,
-    this.#accepted,
-    this.#confirmed,
-    this.#lag,
-    this.#slotRetained,
-    this.#slotSafe,
-  ];
+  readonly #ofSession = [this.#received, this.#accepted, this.#confirmed, this.#lag];
+  readonly #ofSlot = [this.#slotRetained, this.#slotSafe, this.#slotSeconds, this.#walRate];
   readonly #sessionErrors: Counter<'code'>;
   readonly #phases: Gauge<'phase'>;
 
@@ -119,7 +126,7 @@ export class RelayMetrics {
       { version: options.version },
       1,
     );
-    for (const gauge of [...this.#ofSession, this.#lastEvent]) gauge.remove();
+    for (const gauge of [...this.#ofSession, ...this.#ofSlot, this.#lastEvent]) gauge.remove();
     this.setPhase('connecting');
     if (options.hasProcessMetrics ?? true) collectProcessMetrics(this.#registry, PREFIX);
   }
@@ -196,11 +203,12 @@ export class RelayMetrics {
     this.#updateLag();
   }
 
-  /** `safeBytes` is pg_replication_slots.safe_wal_size: null while max_slot_wal_keep_size is unlimited. */
-  setSlot(slot: { retainedBytes: number; safeBytes: number | null }): void {
-    this.#slotRetained.set(slot.retainedBytes);
-    if (slot.safeBytes === null) this.#slotSafe.remove();
-    else this.#slotSafe.set(slot.safeBytes);
+  /** What the slot keeps; null while nobody knows. Looked at beside the sessions, so it does not end with one. */
+  setWal(wal: WalGauges | null): void {
+    setOrRemove(this.#slotRetained, wal?.retainedBytes);
+    setOrRemove(this.#slotSafe, wal?.safeBytes);
+    setOrRemove(this.#slotSeconds, wal?.secondsToInvalidation);
+    setOrRemove(this.#walRate, wal?.walBytesPerSecond);
   }
 
   /** The page that Prometheus reads. */
@@ -226,4 +234,9 @@ export class RelayMetrics {
   #histogram(name: string, help: string, buckets: number[]): Histogram {
     return new Histogram({ name: PREFIX + name, help, buckets, registers: [this.#registry] });
   }
+}
+
+function setOrRemove(gauge: Gauge, value: number | null | undefined): void {
+  if (value === null || value === undefined) gauge.remove();
+  else gauge.set(value);
 }

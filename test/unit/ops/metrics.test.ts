@@ -79,12 +79,22 @@ test("lag is the server's WAL end minus what Redis has accepted, and never negat
   expect((await samples(metrics)).walrelay_lag_bytes).toBe(0);
 });
 
-test('headroom is absent while the slot may keep any amount of WAL', async () => {
+test('what is not known of the slot is absent, and the rest outlives a session', async () => {
   const metrics = createMetrics();
-  metrics.setSlot({ retainedBytes: 5, safeBytes: 100 });
-  expect((await samples(metrics)).walrelay_slot_safe_bytes).toBe(100);
-  metrics.setSlot({ retainedBytes: 5, safeBytes: null });
+  const wal = { retainedBytes: 5, safeBytes: 100, secondsToInvalidation: 60, walBytesPerSecond: 7 };
+  metrics.setWal(wal);
+  metrics.forgetSession();
+  expect(await samples(metrics)).toMatchObject({
+    walrelay_slot_retained_bytes: 5,
+    walrelay_slot_safe_bytes: 100,
+    walrelay_slot_seconds_to_invalidation: 60,
+    walrelay_wal_bytes_per_second: 7,
+  });
+  metrics.setWal({ ...wal, safeBytes: null, secondsToInvalidation: null });
   expect(await samples(metrics)).not.toHaveProperty('walrelay_slot_safe_bytes');
+  expect(await samples(metrics)).not.toHaveProperty('walrelay_slot_seconds_to_invalidation');
+  metrics.setWal(null);
+  expect(await samples(metrics)).not.toHaveProperty('walrelay_slot_retained_bytes');
 });
 
 test('sessions, errors and load', async () => {
