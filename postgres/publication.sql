@@ -8,7 +8,10 @@
 CREATE PUBLICATION "walrelay" FOR TABLE "public"."outbox" WITH (publish = 'insert', publish_via_partition_root = true);
 
 -- The slot keeps WAL from here on until the relay confirms it. Not inside of a transaction that has written.
-SELECT lsn FROM pg_create_logical_replication_slot('walrelay', 'pgoutput');
+-- From version 17 on standbys with sync_replication_slots keep a copy of it, for the day when one is promoted.
+DO $$ BEGIN EXECUTE CASE WHEN current_setting('server_version_num')::int < 170000
+  THEN 'SELECT lsn FROM pg_create_logical_replication_slot(''walrelay'', ''pgoutput'')'
+  ELSE 'SELECT lsn FROM pg_create_logical_replication_slot(''walrelay'', ''pgoutput'', failover => true)' END; END $$;
 
 -- Where the slot began, so that `walrelay init` can tell a fresh start from a Redis that lost its data.
 DO $$ BEGIN EXECUTE (

@@ -139,7 +139,7 @@ async function measureReading(means: FloorMeans, drain: Scenario, notes: string[
     notes.push('pg_recvlogical is neither on PATH nor under /usr/lib/postgresql.');
   try {
     await setUpSlot(place);
-    await postgres.query(createSlotSql({ slot: decoded, publication: name, table: place.table }));
+    await postgres.query(createSlotSql({ slot: decoded }));
     const reader = { databaseUrl, slot: name, publication: name, env: host.env, signal };
     // What it takes to connect and to find nothing: no part of the reading.
     const idleSeconds = await noted(notes, 'pg_recvlogical', async () =>

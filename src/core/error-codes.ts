@@ -66,6 +66,7 @@ export const ERROR_CODES = {
   PG_SILENT: retry('Check the network between the relay and Postgres.'),
   PG_BUSY: retry('Free a connection, or raise max_connections / max_wal_senders.'),
   PG_READ_ONLY: retry('None needed when a failover is under way; else point DATABASE_URL at the primary.'),
+  PG_STANDBY: retry('None needed during a failover; else point DATABASE_URL at the primary.'),
   SLOT_IN_USE: retry('Another relay holds the slot; this one stands by.'),
 
   // Postgres, for an operator.
@@ -88,7 +89,12 @@ export const ERROR_CODES = {
   PUBLICATION_UNSUITABLE: operator(EXIT.database, 'Correct the publication with the SQL named above.'),
   PUBLICATION_CHANGED: operator(
     EXIT.history,
-    'Set the publication right; then `walrelay epoch accept` says what may be missing, and goes on with --yes.',
+    'Set the publication right (`walrelay init` makes a missing one); then `walrelay epoch accept` says what may be missing, and goes on with --yes.',
+  ),
+  TABLE_REPLACED: operator(
+    EXIT.history,
+    'Give the old table its name back and restart. Or relay the new one: ALTER PUBLICATION … ADD TABLE …; insert again what was ' +
+      'inserted into it before that; then `walrelay epoch accept`.',
   ),
   SLOT_MISSING: operator(
     EXIT.database,

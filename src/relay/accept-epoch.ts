@@ -1,10 +1,10 @@
-import { formatLsn, type Lsn, parseLsn, toLsn } from '../core/lsn.ts';
+import { formatLsn, type Lsn, toLsn } from '../core/lsn.ts';
 import { comparePositions, formatPosition, ORIGIN, type Position } from '../core/position.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import { findProblems } from '../source/preflight.ts';
-import { createSlotSql } from '../source/setup-sql.ts';
+import { createSlot } from './create-slot.ts';
 import type { Ground } from './ground.ts';
 
 /** What a new epoch would mean, told before anything is written. */
@@ -99,11 +99,11 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
 
 /** Writes the new epoch. Throws when the lane changed since the proposal. */
 export async function acceptEpoch(ground: Ground, proposal: EpochProposal): Promise<LaneState> {
-  const { postgres, shape, lanes, settings } = ground;
+  const { postgres, lanes, settings } = ground;
   let startLsn = proposal.startLsn;
   if (proposal.needsSlot) {
-    const [row] = await postgres.query(createSlotSql(shape.expected));
-    startLsn = parseLsn(String(row?.['lsn']));
+    const { server } = await ground.readCatalog();
+    startLsn = (await createSlot(postgres, settings.slot, server)).lsn;
   }
   const catalog = await ground.readCatalog();
   const identity = await ground.readIdentity();

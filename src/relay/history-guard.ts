@@ -5,6 +5,7 @@ import type { LanePart, LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { freshSlotComment } from '../source/setup-sql.ts';
 import type { SystemIdentity } from '../source/system-identity.ts';
+import { describeIdentityChange } from './publication-identity.ts';
 
 /**
  * Whether what Redis remembers and what Postgres is belong to one unbroken history (G4). Pure. Throws the first
@@ -105,19 +106,26 @@ function checkPart(part: LanePart, epoch: number, confirmedLsn: Lsn): void {
   );
 }
 
-export function publicationChanged(before: string, now: string): WalrelayError {
+/** `problems`: what is wrong with the publication as it is now; its fix comes before the new epoch. */
+export function publicationChanged(
+  before: string,
+  now: string,
+  problems: readonly WalrelayError[] = [],
+): WalrelayError {
   return new WalrelayError(
     'PUBLICATION_CHANGED',
-    'the publication, or the table’s place in it, was altered or re-created: events in between may never have been ' +
-      'published. Nothing was confirmed past the last time it was seen unchanged',
+    `${describeIdentityChange(before, now)}: events in between may never have been published. Nothing was confirmed ` +
+      `past the last time it was seen unchanged${problems.map(({ message }) => `. Now ${message}`).join('')}`,
     {
       facts: { before, now },
-      hint:
-        'Make sure that the publication covers the table; compare the table with the streams for the time of the ' +
-        'change; then go on with `walrelay epoch accept`.',
+      hint: `${problems.map(({ hint }) => `${hint} Then `).join('')}${WAY_ON}`,
     },
   );
 }
+
+const WAY_ON =
+  'compare the table with the streams for the time of the change, and go on with `walrelay epoch accept`: it says ' +
+  'what may be missing. If inserts into the table were published all the time, nothing is.';
 
 /** The slot is there, Redis knows nothing. Whether that is a fresh start or a loss, the slot's position tells. */
 export function laneMissing(metaKey: string, catalog: Catalog, isFresh: boolean): WalrelayError {

@@ -1,16 +1,16 @@
 import type { Settings } from '../config/settings.ts';
-import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts';
+import { formatLsn, type Lsn } from '../core/lsn.ts';
 import { ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { type Expectations, findProblems } from '../source/preflight.ts';
 import {
   createPublicationSql,
-  createSlotSql,
   createTableSql,
   initLockSql,
   noteSlotSql,
   type TableColumns,
 } from '../source/setup-sql.ts';
+import { type CreatedSlot, createSlot } from './create-slot.ts';
 import type { Ground } from './ground.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
 
@@ -60,18 +60,20 @@ export async function initialize(ground: Ground, options: InitOptions): Promise<
   if (before.slot === null) {
     const laneBefore = await lanes.read();
     if (laneBefore !== null) throw slotGone(settings.slot, laneBefore.floorLsn);
-    const [row] = await postgres.query(createSlotSql(names));
+    const created = await createSlot(postgres, settings.slot, before.server);
     isNewSlot = true;
     await noteSlot(ground);
-    options.step({
-      what: 'slot',
-      isNew: true,
-      detail: `${settings.slot} from ${formatLsn(parseLsn(String(row?.['lsn'])))}`,
-    });
+    options.step({ what: 'slot', isNew: true, detail: describeSlot(settings.slot, created) });
   } else {
     options.step({ what: 'slot', isNew: false, detail: settings.slot });
   }
   await initializeLane(ground, isNewSlot, options.step);
+}
+
+function describeSlot(name: string, { lsn, isFailover, refusal }: CreatedSlot): string {
+  const from = `${name} from ${formatLsn(lsn)}`;
+  if (isFailover) return `${from}, kept on standbys that synchronise slots`;
+  return refusal === null ? from : `${from}; lost when a standby is promoted, since ${refusal}`;
 }
 
 async function initializeLane(

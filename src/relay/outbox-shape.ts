@@ -29,7 +29,8 @@ const ROLE_BY_PLACEHOLDER: Readonly<Record<string, number>> = {
   aggregateid: ROLE.aggregateId,
 };
 
-export function outboxShape(settings: Settings): OutboxShape {
+/** `tableOid`: of the table that this process has been reading, when it goes by another name by now. */
+export function outboxShape(settings: Settings, tableOid?: number): OutboxShape {
   const template = parseStreamTemplate(settings.stream);
   const names: string[] = [];
   names[ROLE.id] = settings.columnId;
@@ -54,7 +55,13 @@ export function outboxShape(settings: Settings): OutboxShape {
     columns: { names },
     template,
     templateSlots,
-    expected: { table, publication: settings.publication, slot: settings.slot, columns: names },
+    expected: {
+      table,
+      publication: settings.publication,
+      slot: settings.slot,
+      columns: names,
+      ...(tableOid === undefined ? {} : { tableOid }),
+    },
     isOutbox: (relation, tableOid) =>
       relation.oid === tableOid || (relation.schema === table.schema && relation.table === table.name),
     createRouter: (laneOf) => new StreamRouter(template, templateSlots, settings.metaKey, laneOf),

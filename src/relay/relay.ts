@@ -4,14 +4,18 @@ import type { RelayMetrics } from '../ops/metrics.ts';
 import { SessionLoop, type SessionLoopStatus } from '../ops/session-loop.ts';
 import { outboxShape } from './outbox-shape.ts';
 import { Session } from './session.ts';
+import { WalGuardian, type WalReport } from './wal-guardian.ts';
 
 /** The daemon behind `walrelay run`: sessions that stream. */
 export class Relay {
   readonly #loop: SessionLoop;
+  readonly #guardian: WalGuardian;
 
   constructor(options: RelayOptions) {
     const { settings, logger, metrics, holder } = options;
+    this.#guardian = new WalGuardian({ settings, logger, metrics, holder });
     let isStealing = options.isStealing ?? false;
+    let renamedOid: number | undefined;
     this.#loop = new SessionLoop({
       settings,
       logger,
@@ -36,11 +40,14 @@ export class Relay {
       open: ({ works, ...events }) =>
         new Session({
           settings,
-          shape: outboxShape(settings),
+          shape: outboxShape(settings, renamedOid),
           logger,
           metrics,
           holder,
           streaming: works,
+          renamed: (tableOid) => {
+            renamedOid = tableOid;
+          },
           takeSteal: () => {
             // Once: two relays that are both told to steal would take the slot from each other for ever.
             const isAsked = isStealing;
@@ -54,7 +61,7 @@ export class Relay {
 
   get status(): RelayStatus {
     const status = this.#loop.status;
-    return { ...status, isStreaming: status.phase === 'streaming' };
+    return { ...status, isStreaming: status.phase === 'streaming', wal: this.#guardian.report };
   }
 
   /** Stop reading, finish what is in flight, confirm, close. */
@@ -64,7 +71,13 @@ export class Relay {
 
   /** Resolves after a stop; throws the WalrelayError that needs a person. */
   async run(): Promise<void> {
-    await this.#loop.run();
+    // Not awaited at the end: a look at a server that does not answer must not hold up a stop.
+    void this.#guardian.run();
+    try {
+      await this.#loop.run();
+    } finally {
+      this.#guardian.stop();
+    }
   }
 }
 
@@ -81,4 +94,6 @@ export interface RelayOptions {
 
 export interface RelayStatus extends SessionLoopStatus {
   readonly isStreaming: boolean;
+  /** How much WAL the slot keeps; null while nobody knows. */
+  readonly wal: WalReport | null;
 }

@@ -215,6 +215,8 @@ export class Session {
   async #stream({ postgres, redis, lanes, watch, guarded }: Claimed): Promise<void> {
     const { settings, logger, metrics, shape } = this.#options;
     const { catalog, identity } = guarded;
+    // By its OID from here on: a table that is renamed is still the one whose rows are streamed.
+    if (catalog.table !== null) watch.follow(catalog.table.oid);
 
     // I3: first the fence, then what Redis holds, then the stream.
     const before = await this.#readState(postgres, lanes, guarded);
@@ -251,6 +253,7 @@ export class Session {
         shape,
         metrics,
         publicationIdentity: state.publicationIdentity,
+        renamed: (table) => this.#options.renamed(table.oid),
         warnOnce: (warning) => this.#options.warnOnce(warning),
       }),
       walSenderTimeoutMs: catalog.server.walSenderTimeoutMs,
@@ -333,6 +336,8 @@ export interface SessionOptions {
   readonly holder: string;
   /** Says a warning the first time only: sessions come and go. */
   warnOnce(warning: string): void;
+  /** The table goes by another name than the configured one: the next session finds it by its OID. */
+  renamed(tableOid: number): void;
   /** Whether to end the holder's connection instead of waiting; answers true once at most. */
   takeSteal(): boolean;
   /** Events flow from here on. */

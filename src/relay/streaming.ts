@@ -212,8 +212,7 @@ export class Streaming {
   async #confirm(canAskCatalog: boolean): Promise<void> {
     if (canAskCatalog) {
       const receivedLsn = this.#tracker.receivedLsn;
-      this.#options.guard.check(await this.#options.watch.read());
-      this.#tracker.verify(receivedLsn);
+      if (this.#options.guard.check(await this.#options.watch.read())) this.#tracker.verify(receivedLsn);
     }
     const { lanes, metrics } = this.#options;
     const floorLsn = this.#tracker.nextFloor;

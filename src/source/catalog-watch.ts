@@ -10,12 +10,17 @@ import { postgresError } from './postgres-error.ts';
  */
 export class CatalogWatch {
   readonly #client: Client;
-  readonly #sql: string;
+  readonly #names: CatalogNames;
+  readonly #versionNumber: number;
+  #sql: string;
+  #planName = 'catalog';
   readonly #ended = createDeferred<WalrelayError>();
 
-  private constructor(client: Client, sql: string) {
+  private constructor(client: Client, names: CatalogNames, versionNumber: number) {
     this.#client = client;
-    this.#sql = sql;
+    this.#names = names;
+    this.#versionNumber = versionNumber;
+    this.#sql = catalogSql(names, versionNumber);
     client.on('error', (error) => this.#ended.resolve(postgresError(error, 'watching')));
     client.on('end', () =>
       this.#ended.resolve(postgresError(new Error('the connection was closed'), 'watching')),
@@ -33,7 +38,7 @@ export class CatalogWatch {
     } catch (error) {
       throw postgresError(error, 'connecting');
     }
-    return new CatalogWatch(client, catalogSql(names, versionNumber));
+    return new CatalogWatch(client, names, versionNumber);
   }
 
   /** Resolves with the reason when the connection is over; PG_SHUTDOWN when the server said so. Never rejects. */
@@ -43,11 +48,18 @@ export class CatalogWatch {
 
   async read(): Promise<Catalog> {
     try {
-      const result = await this.#client.query<{ catalog: string }>(this.#sql);
+      // Named: the server plans it once. Planning costs more than answering, and it is asked every second.
+      const result = await this.#client.query<{ catalog: string }>({ name: this.#planName, text: this.#sql });
       return parseCatalog(result.rows[0]?.catalog ?? '');
     } catch (error) {
       throw postgresError(error, 'watching');
     }
+  }
+
+  /** Looks at this table from now on, whatever it is called. */
+  follow(tableOid: number): void {
+    this.#sql = catalogSql({ ...this.#names, tableOid }, this.#versionNumber);
+    this.#planName = `catalog of ${tableOid}`;
   }
 
   destroy(): void {

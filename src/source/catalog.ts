@@ -5,6 +5,8 @@ import { type QualifiedName, quoteLiteral } from './sql.ts';
 export interface Catalog {
   readonly server: ServerFacts;
   readonly table: TableFacts | null;
+  /** The table that has the configured name now; another one than `table` when that was asked for by its OID. */
+  readonly namedTableOid: number | null;
   readonly publication: PublicationFacts | null;
   readonly slot: SlotFacts | null;
 }
@@ -27,21 +29,31 @@ export interface ServerFacts {
   readonly synchronousStandbyNames: string;
   /** 0 where the server has no such setting or it is off. */
   readonly idleSlotTimeoutS: number;
+  /** Physical slots: a standby that is fed by one is meant to stay, and may be promoted. */
+  readonly physicalSlots: readonly string[];
+  /** Null before version 17. Which physical slots must have a change before a failover slot sends it. */
+  readonly synchronizedStandbySlots: string | null;
 }
 
 export interface TableFacts {
   readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
   readonly kind: string;
   readonly persistence: string;
   readonly columns: readonly string[];
+  /** Partitions, of all levels, whose rows are never in the WAL: unlogged ones and foreign tables. */
+  readonly unloggedPartitions: readonly string[];
 }
 
 export interface PublicationFacts {
   readonly publishesInserts: boolean;
   readonly isViaRoot: boolean;
   readonly isForAllTables: boolean;
-  /** Whether the table is among pg_publication_tables, under its own name. */
+  /** Whether the table's rows are sent, and under its own OID. */
   readonly coversTable: boolean;
+  /** The published table that is its ancestor and under whose OID its rows are sent instead. */
+  readonly sentAs: string | null;
   readonly rowFilter: string | null;
   /** The columns that are published; all when there is no column list. */
   readonly publishedColumns: readonly string[] | null;
@@ -50,8 +62,27 @@ export interface PublicationFacts {
    * row versions. Rows that were inserted between two identities may never have been published.
    */
   readonly identity: string;
+  /**
+   * Transactions that have altered what `identity` names and that this look does not see yet. Their commit may be in
+   * the WAL already, and decoded: it becomes visible only after a synchronous standby has answered.
+   */
+  readonly alterations: readonly Alteration[];
   /** `walrelay` notes here the position at which it created the slot (see init). */
   readonly comment: string | null;
+  /** When the publication doesn't name the table: the first that it does name. A renamed table is one of them. */
+  readonly otherTables: readonly PublishedTable[];
+}
+
+export interface Alteration {
+  readonly xid: string;
+  /** 'in progress' or 'committed', as pg_xact_status says. */
+  readonly status: string;
+}
+
+export interface PublishedTable {
+  readonly schema: string;
+  readonly name: string;
+  readonly columns: readonly string[];
 }
 
 export interface SlotFacts {
@@ -70,12 +101,18 @@ export interface SlotFacts {
   readonly safeWalBytes: number | null;
   readonly retainedBytes: number | null;
   readonly isTwoPhase: boolean;
+  /** Whether standbys keep a copy of it; null before version 17. */
+  readonly isFailover: boolean | null;
+  /** Whether it is a standby's copy of its primary's slot; null before version 17. */
+  readonly isSynced: boolean | null;
 }
 
 export interface CatalogNames {
   readonly table: QualifiedName;
   readonly publication: string;
   readonly slot: string;
+  /** Asks for this table, whatever it is called by now: the one that the relay has been reading. */
+  readonly tableOid?: number;
 }
 
 export const WAL_END_SQL =
@@ -83,19 +120,54 @@ export const WAL_END_SQL =
 
 /**
  * One statement, so that all facts are of one moment. Columns that not every version has are reached through
- * to_jsonb, which leaves them null.
+ * to_jsonb, which leaves them null. pg_publication_tables is not asked: it opens every table of the publication, and
+ * so waits behind whoever has locked one of them.
  */
 export function catalogSql(names: CatalogNames, versionNumber: number): string {
-  const publication = quoteLiteral(names.publication);
-  const schemaMembership =
-    versionNumber >= 150_000
-      ? `(SELECT string_agg(pn.oid || ':' || pn.xmin, ',') FROM pg_publication_namespace pn
-          WHERE pn.pnpubid = p.oid AND pn.pnnspid = t.relnamespace)`
-      : 'NULL';
+  const schema = quoteLiteral(names.table.schema);
+  const name = quoteLiteral(names.table.name);
+  const hasSchemas = versionNumber >= 150_000;
+  const hasName = `n.nspname = ${schema} AND c.relname = ${name}`;
+  const isTable = names.tableOid === undefined ? hasName : `c.oid = ${names.tableOid}`;
   return `
-WITH t AS (
-  SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = ${quoteLiteral(names.table.schema)} AND c.relname = ${quoteLiteral(names.table.name)}
+WITH RECURSIVE t AS (
+  SELECT c.oid, c.relname, c.relnamespace, c.relkind, c.relpersistence, n.nspname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${isTable}
+), ancestor AS (
+  SELECT i.inhparent AS oid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition JOIN t ON t.oid = c.oid
+  UNION SELECT i.inhparent FROM ancestor a JOIN pg_class c ON c.oid = a.oid AND c.relispartition JOIN pg_inherits i ON i.inhrelid = c.oid
+), partition AS (
+  SELECT i.inhrelid AS oid FROM t JOIN pg_inherits i ON i.inhparent = t.oid WHERE t.relkind = 'p'
+  UNION SELECT i.inhrelid FROM partition x JOIN pg_inherits i ON i.inhparent = x.oid
+), p AS (
+  SELECT p.*, p.xmin AS version, p.xmax AS altered FROM pg_publication p WHERE p.pubname = ${quoteLiteral(names.publication)}
+), member AS (
+  SELECT pr.oid, pr.prrelid, pr.xmin AS version, pr.xmax AS altered, ${hasSchemas ? 'pr.prattrs, pr.prqual' : 'NULL::int2[] AS prattrs, NULL AS prqual'}
+  FROM pg_publication_rel pr JOIN p ON p.oid = pr.prpubid
+  WHERE pr.prrelid IN (SELECT oid FROM t UNION ALL SELECT oid FROM ancestor)
+), schema_member AS (
+  ${
+    hasSchemas
+      ? `SELECT pn.oid, pn.pnnspid AS namespace, pn.xmin AS version, pn.xmax AS altered FROM pg_publication_namespace pn JOIN p ON p.oid = pn.pnpubid
+  WHERE pn.pnnspid IN (SELECT relnamespace FROM t UNION ALL SELECT c.relnamespace FROM ancestor a JOIN pg_class c USING (oid))`
+      : "SELECT NULL::oid AS oid, NULL::oid AS namespace, NULL::xid AS version, '0'::xid AS altered WHERE false"
+  }
+), published_ancestor AS (
+  SELECT a.oid, n.nspname, c.relname FROM ancestor a JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE a.oid IN (SELECT prrelid FROM member) OR c.relnamespace IN (SELECT namespace FROM schema_member) OR (SELECT puballtables FROM p)
+), snapshot AS (
+  SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next
+), alteration AS (
+  -- A row version that this statement sees and that somebody has replaced or deleted: with the epoch, its xid.
+  SELECT altered, next, next - next % 4294967296 + altered::text::bigint AS xid FROM snapshot, (
+    SELECT altered FROM p UNION ALL SELECT altered FROM member UNION ALL SELECT altered FROM schema_member
+  ) versions WHERE altered::text <> '0'
+), full_alteration AS (
+  SELECT altered, next, CASE WHEN xid > next + 2147483648 THEN xid - 4294967296
+    WHEN xid < next - 2147483648 THEN xid + 4294967296 ELSE xid END AS xid FROM alteration
+), open_alteration AS (
+  SELECT DISTINCT altered::text AS xid,
+    CASE WHEN xid >= next THEN 'in progress' WHEN xid > 0 THEN pg_xact_status(xid::text::xid8) END AS status FROM full_alteration
 ), wal AS (
   SELECT ${WAL_END_SQL} AS lsn
 )
@@ -115,27 +187,41 @@ SELECT json_build_object(
     'walEnd', wal.lsn::text,
     'walSenderTimeoutMs', (SELECT setting::int FROM pg_settings WHERE name = 'wal_sender_timeout'),
     'synchronousStandbyNames', current_setting('synchronous_standby_names'),
-    'idleSlotTimeoutS', coalesce((SELECT setting::bigint FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), 0)
+    'idleSlotTimeoutS', coalesce((SELECT setting::bigint FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), 0),
+    'physicalSlots', coalesce((SELECT json_agg(slot_name ORDER BY slot_name) FROM pg_replication_slots
+      WHERE slot_type = 'physical' AND NOT temporary), '[]'),
+    'synchronizedStandbySlots', current_setting('synchronized_standby_slots', true)
   ) FROM wal),
   'table', (SELECT json_build_object(
-    'oid', t.oid::bigint, 'kind', t.relkind, 'persistence', t.relpersistence,
-    'columns', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
-                WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped)
+    'oid', t.oid::bigint, 'schema', t.nspname, 'name', t.relname,
+    'kind', t.relkind, 'persistence', t.relpersistence,
+    'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
+                WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    'unloggedPartitions', (SELECT coalesce(json_agg(c.oid::regclass::text ORDER BY c.oid), '[]')
+                           FROM partition JOIN pg_class c USING (oid) WHERE c.relkind = 'f' OR c.relpersistence <> 'p')
   ) FROM t),
+  'namedTableOid', (SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE ${hasName}),
   'publication', (SELECT json_build_object(
     'publishesInserts', p.pubinsert, 'isViaRoot', p.pubviaroot, 'isForAllTables', p.puballtables,
-    'coversTable', pt.tablename IS NOT NULL,
-    'rowFilter', to_jsonb(pt) ->> 'rowfilter',
-    'publishedColumns', to_jsonb(pt) -> 'attnames',
-    'identity', concat_ws(' ', 'publication', p.oid || ':' || p.xmin, 'table', t.oid,
-      'member', pr.oid || ':' || pr.xmin, 'schema', ${schemaMembership}),
-    'comment', obj_description(p.oid, 'pg_publication')
-  ) FROM pg_publication p
-    LEFT JOIN t ON true
-    LEFT JOIN pg_publication_rel pr ON pr.prpubid = p.oid AND pr.prrelid = t.oid
-    LEFT JOIN pg_publication_tables pt ON pt.pubname = p.pubname
-      AND pt.schemaname = ${quoteLiteral(names.table.schema)} AND pt.tablename = ${quoteLiteral(names.table.name)}
-    WHERE p.pubname = ${publication}),
+    'coversTable', t.oid IS NOT NULL AND (p.puballtables OR pr.oid IS NOT NULL OR EXISTS (SELECT 1 FROM published_ancestor)
+      OR EXISTS (SELECT 1 FROM schema_member WHERE namespace = t.relnamespace))
+      AND NOT (p.pubviaroot AND EXISTS (SELECT 1 FROM published_ancestor)),
+    'sentAs', (SELECT a.nspname || '.' || a.relname FROM published_ancestor a WHERE p.pubviaroot LIMIT 1),
+    'rowFilter', pg_get_expr(${hasSchemas ? 'pr.prqual, pr.prrelid' : 'NULL, NULL'}),
+    'publishedColumns', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+                         WHERE a.attrelid = pr.prrelid AND a.attnum = ANY (pr.prattrs)),
+    'identity', concat_ws(' ', 'publication', p.oid || ':' || p.version, 'table', t.oid,
+      'member', pr.oid || ':' || pr.version,
+      'schema', (SELECT string_agg(oid || ':' || version, ',') FROM schema_member WHERE namespace = t.relnamespace),
+      'ancestor ' || (SELECT string_agg(oid || ':' || version, ',' ORDER BY oid) FROM member WHERE prrelid <> t.oid)),
+    'alterations', (SELECT coalesce(json_agg(a), '[]') FROM open_alteration a WHERE a.status <> 'aborted'),
+    'comment', obj_description(p.oid, 'pg_publication'),
+    'otherTables', coalesce((SELECT json_agg(json_build_object('schema', n.nspname, 'name', c.relname, 'columns',
+        (SELECT coalesce(json_agg(a.attname), '[]') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)))
+      FROM (SELECT prrelid FROM pg_publication_rel WHERE prpubid = p.oid AND pr.oid IS NULL ORDER BY prrelid LIMIT ${OTHER_TABLES_MAX}) other
+      JOIN pg_class c ON c.oid = other.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace), '[]')
+  ) FROM p LEFT JOIN t ON true LEFT JOIN member pr ON pr.prrelid = t.oid),
   'slot', (SELECT json_build_object(
     'plugin', s.plugin, 'slotType', s.slot_type, 'database', s.database, 'isTemporary', s.temporary,
     'isActive', s.active,
@@ -147,10 +233,15 @@ SELECT json_build_object(
       CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true' THEN 'conflict' END),
     'safeWalBytes', s.safe_wal_size::text,
     'retainedBytes', (wal.lsn - s.restart_lsn)::text,
-    'isTwoPhase', s.two_phase
+    'isTwoPhase', s.two_phase,
+    'isFailover', to_jsonb(s) -> 'failover',
+    'isSynced', to_jsonb(s) -> 'synced'
   ) FROM pg_replication_slots s, wal WHERE s.slot_name = ${quoteLiteral(names.slot)})
 )::text AS catalog`;
 }
+
+/** A publication may cover thousands; the renamed one of a relay's own publication is among the first. */
+const OTHER_TABLES_MAX = 10;
 
 /** Reads the answer of `catalogSql`. */
 export function parseCatalog(text: string): Catalog {
@@ -160,6 +251,7 @@ export function parseCatalog(text: string): Catalog {
   return {
     server: { ...server, walEndLsn: parseLsn(walEnd) },
     table: raw.table,
+    namedTableOid: raw.namedTableOid,
     publication: raw.publication,
     slot:
       slot === null
@@ -177,6 +269,7 @@ export function parseCatalog(text: string): Catalog {
 interface RawCatalog {
   readonly server: Omit<ServerFacts, 'walEndLsn'> & { readonly walEnd: string };
   readonly table: TableFacts | null;
+  readonly namedTableOid: number | null;
   readonly publication: PublicationFacts | null;
   readonly slot:
     | (Omit<SlotFacts, 'restartLsn' | 'confirmedLsn' | 'safeWalBytes' | 'retainedBytes'> & {

@@ -23,14 +23,15 @@ export function postgresError(thrown: unknown, phase: PostgresPhase): WalrelayEr
 }
 
 /**
- * connecting: until authenticated · querying: SQL before the stream · streaming: from START_REPLICATION on · watching:
- * the catalog, beside the stream.
+ * connecting: until authenticated · querying: SQL before the stream · starting: START_REPLICATION, unanswered ·
+ * streaming: after its answer · watching: SQL beside the stream.
  */
-export type PostgresPhase = 'connecting' | 'querying' | 'streaming' | 'watching';
+export type PostgresPhase = 'connecting' | 'querying' | 'starting' | 'streaming' | 'watching';
 
 const DOING: Readonly<Record<PostgresPhase, string>> = {
   connecting: 'could not connect to Postgres',
   querying: 'Postgres refused a query',
+  starting: 'Postgres refused to start the stream',
   streaming: 'the replication stream ended',
   watching: 'could not watch the catalog',
 };
@@ -63,8 +64,15 @@ function classifyClient(code: string, message: string, phase: PostgresPhase): Er
 const CODE_BY_PHASE: Readonly<Record<PostgresPhase, Readonly<Record<string, ErrorCode>>>> = {
   connecting: {},
   querying: { '42704': 'SLOT_MISSING', '55000': 'SLOT_UNSUITABLE', '55006': 'SLOT_IN_USE' },
+  starting: {
+    '42704': 'SLOT_MISSING',
+    '55000': 'SLOT_UNSUITABLE',
+    '55006': 'SLOT_IN_USE',
+    '58P01': 'SLOT_LOST',
+  },
   streaming: {
-    // The guards saw slot and publication before the stream began: the history that is decoded now lacks them.
+    // Once the stream flows, what is missing is the publication: in the history that is decoded now, whatever the
+    // catalog has by this time.
     '42704': 'PUBLICATION_CHANGED',
     '55000': 'SLOT_UNSUITABLE',
     '55006': 'SLOT_IN_USE',
@@ -136,8 +144,9 @@ const HINTS_BY_PHASE: Partial<Record<PostgresPhase, Readonly<Record<string, stri
       'Restart: the guards then say what it is. SELECT wal_status, plugin, database, temporary FROM ' +
       'pg_replication_slots; shows it too.',
     '42704':
-      'Changes from a time without the publication can’t be decoded. Create it if it is missing, drop the slot (SELECT ' +
-      'pg_drop_replication_slot(…);), then run `walrelay recover`: it creates a slot and publishes from the table what the ' +
-      'streams lack. (`walrelay epoch accept` creates one and only says what may be missing.)',
+      'Up to version 17 the slot can’t get past changes from a time without the publication, even after that is back. Create the ' +
+      'publication if it is missing (`walrelay init`), drop the slot (SELECT pg_drop_replication_slot(…);), then run ' +
+      '`walrelay recover`: it creates a slot and publishes from the table what the streams lack. (`walrelay epoch accept` ' +
+      'creates one and only says what may be missing.)',
   },
 };

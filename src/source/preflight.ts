@@ -1,12 +1,5 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
-import type {
-  Catalog,
-  CatalogNames,
-  PublicationFacts,
-  ServerFacts,
-  SlotFacts,
-  TableFacts,
-} from './catalog.ts';
+import type { Catalog, CatalogNames, PublicationFacts, ServerFacts, SlotFacts } from './catalog.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
 
 /**
@@ -18,13 +11,23 @@ export interface Expectations extends CatalogNames {
   readonly columns: readonly string[];
 }
 
+/**
+ * What leaves rows out of the stream in silence, while it flows. Missing columns are not among it: the stream itself
+ * says them, and at the right place, between the rows that have them and those that don't.
+ */
+export function findSilentProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
+  return [...findTableProblems(catalog, expected), ...findCoverageProblems(catalog, expected)].filter(
+    ({ code }) => code !== 'COLUMN_MISSING',
+  );
+}
+
 /** Everything that keeps the relay from starting, most basic first. */
 export function findProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
   const server = findServerProblems(catalog.server);
   // Without its ground the rest would only repeat the first cause.
   if (server.length > 0) return server;
   return [
-    ...findTableProblems(catalog.table, expected),
+    ...findTableProblems(catalog, expected),
     ...findPublicationProblems(catalog, expected),
     ...findSlotProblems(catalog, expected),
   ];
@@ -61,11 +64,25 @@ export function findServerProblems(server: ServerFacts): WalrelayError[] {
   return problems;
 }
 
-export function findTableProblems(table: TableFacts | null, expected: Expectations): WalrelayError[] {
-  const name = quoteQualified(expected.table);
+export function findTableProblems(
+  { table, publication }: Pick<Catalog, 'table' | 'publication'>,
+  expected: Expectations,
+): WalrelayError[] {
   if (table === null) {
-    return [new WalrelayError('TABLE_MISSING', `the table ${name} does not exist in this database`)];
+    const renamed = renamedFrom(publication, expected);
+    return [
+      new WalrelayError(
+        'TABLE_MISSING',
+        `the table ${quoteQualified(expected.table)} does not exist in this database`,
+        renamed === null
+          ? {}
+          : {
+              hint: `The publication covers ${renamed}, which has all columns: if that is its new name, set WALRELAY_TABLE='${renamed}'.`,
+            },
+      ),
+    ];
   }
+  const name = quoteQualified(table);
   if (table.kind !== 'r' && table.kind !== 'p') {
     const what = RELATION_KINDS[table.kind] ?? `a relation of the kind '${table.kind}'`;
     return [new WalrelayError('TABLE_UNSUITABLE', `${name} is ${what}, not a table`)];
@@ -77,6 +94,16 @@ export function findTableProblems(table: TableFacts | null, expected: Expectatio
       }),
     ];
   }
+  const [unlogged] = table.unloggedPartitions;
+  if (unlogged !== undefined) {
+    return [
+      new WalrelayError(
+        'TABLE_UNSUITABLE',
+        `${name} has partitions whose rows never reach the WAL, unlogged or foreign: ${table.unloggedPartitions.join(', ')}`,
+        { hint: `ALTER TABLE ${unlogged} SET LOGGED; or detach it. Its rows so far were not relayed.` },
+      ),
+    ];
+  }
   const missing = expected.columns.filter((column) => !table.columns.includes(column));
   if (missing.length === 0) return [];
   return [
@@ -85,6 +112,14 @@ export function findTableProblems(table: TableFacts | null, expected: Expectatio
       `the table ${name} has no column ${missing.map(quoteIdentifier).join(', ')}; it has ${table.columns.join(', ')}`,
     ),
   ];
+}
+
+/** A renamed table stays in its publication: the one that it covers with all the columns is most likely it. */
+function renamedFrom(publication: PublicationFacts | null, expected: Expectations): string | null {
+  const found = publication?.otherTables.find(({ columns }) =>
+    expected.columns.every((column) => columns.includes(column)),
+  );
+  return found === undefined ? null : quoteQualified(found);
 }
 
 /** https://www.postgresql.org/docs/current/catalog-pg-class.html */
@@ -98,8 +133,15 @@ const RELATION_KINDS: Readonly<Record<string, string>> = {
 };
 
 function findPublicationProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
+  const problems = findCoverageProblems(catalog, expected);
+  if (catalog.publication === null || catalog.table === null) return problems;
+  return [...problems, ...findColumnListProblems(catalog.publication, expected)];
+}
+
+/** Whether the inserts into the table are sent, all of them. */
+function findCoverageProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
   const name = quoteIdentifier(expected.publication);
-  const table = quoteQualified(expected.table);
+  const table = quoteQualified(catalog.table ?? expected.table);
   const publication = catalog.publication;
   if (publication === null) {
     return [
@@ -131,11 +173,20 @@ function findPublicationProblems(catalog: Catalog, expected: Expectations): Walr
         `ALTER PUBLICATION ${name} SET (publish_via_partition_root = true);`,
       ),
     );
+  } else if (publication.sentAs !== null) {
+    problems.push(
+      unsuitable(
+        `${table} is a partition of ${publication.sentAs}, and the publication ${name} sends its rows under that name`,
+        `Set WALRELAY_TABLE to ${publication.sentAs}, or ALTER PUBLICATION ${name} SET (publish_via_partition_root = false);`,
+      ),
+    );
   } else if (!publication.coversTable) {
+    const other = renamedFrom(publication, expected);
     problems.push(
       unsuitable(
         `the publication ${name} does not cover ${table}`,
-        `ALTER PUBLICATION ${name} ADD TABLE ${table};`,
+        `ALTER PUBLICATION ${name} ADD TABLE ${table};` +
+          (other === null ? '' : ` It covers ${other}, which has the columns too: were the tables swapped?`),
       ),
     );
   }
@@ -148,7 +199,6 @@ function findPublicationProblems(catalog: Catalog, expected: Expectations): Walr
       ),
     );
   }
-  problems.push(...findColumnListProblems(publication, expected));
   return problems;
 }
 
@@ -180,6 +230,15 @@ function findSlotProblems(catalog: Catalog, expected: Expectations): WalrelayErr
   const unsuitable = (what: string) => [
     new WalrelayError('SLOT_UNSUITABLE', `the replication slot ${name} ${what}`),
   ];
+  if (catalog.server.isInRecovery && slot.isSynced === true) {
+    // In the middle of a failover the address may lead here before the promotion is done: worth another try.
+    return [
+      new WalrelayError(
+        'PG_STANDBY',
+        `this server is a standby, and its slot ${name} a copy of the primary's: it can be read after a promotion`,
+      ),
+    ];
+  }
   if (slot.slotType !== 'logical') return unsuitable('is a physical slot');
   if (slot.plugin !== 'pgoutput') return unsuitable(`uses the plugin ${slot.plugin}, not pgoutput`);
   if (slot.database !== catalog.server.database) {
@@ -234,12 +293,33 @@ export function findWarnings(catalog: Catalog, expected: Expectations): string[]
       `idle_replication_slot_timeout = ${server.idleSlotTimeoutS} s invalidates the slot when the relay is down for that long`,
     );
   }
+  warnings.push(...findFailoverWarnings(catalog, expected));
   if (slot?.walStatus === 'unreserved') {
     warnings.push(
       'the slot is beyond max_slot_wal_keep_size: it is lost at the next checkpoint unless the relay catches up',
     );
   }
   return warnings;
+}
+
+/** Physical slots say that there are standbys that may be promoted one day. */
+function findFailoverWarnings({ server, slot }: Catalog, expected: Expectations): string[] {
+  if (slot === null || server.isInRecovery || server.physicalSlots.length === 0) return [];
+  const standbys = server.physicalSlots.join(', ');
+  if (server.versionNumber < 170_000) return [];
+  if (slot.isFailover !== true) {
+    return [
+      `the slot is no failover slot: a promoted standby (${standbys}) would not have it. With the relay stopped: ` +
+        `psql "dbname=${server.database} replication=database" -c 'ALTER_REPLICATION_SLOT ${quoteIdentifier(expected.slot)} (FAILOVER true)'`,
+    ];
+  }
+  if ((server.synchronizedStandbySlots ?? '') === '') {
+    return [
+      `synchronized_standby_slots is empty: events may be relayed that a standby (${standbys}) lacks when it is promoted, and the ` +
+        `relay then stops with TIMELINE_FORK. ALTER SYSTEM SET synchronized_standby_slots = ${quoteLiteral(standbys).trim()}; SELECT pg_reload_conf();`,
+    ];
+  }
+  return [];
 }
 
 /** Minor releases of May 2025, which mended a loss of changes when ALTER PUBLICATION met open transactions. */

@@ -6,7 +6,7 @@ import { formatLsn, ZERO_LSN } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { CopyDataReader, type FrameHandler } from './copy-data-reader.ts';
 import { FixedBufferSocket } from './fixed-buffer-socket.ts';
-import { postgresError } from './postgres-error.ts';
+import { type PostgresPhase, postgresError } from './postgres-error.ts';
 import { ReadPacer } from './read-pacer.ts';
 import { quoteIdentifier } from './sql.ts';
 import { encodeStatusUpdate, type StatusUpdate } from './status-update.ts';
@@ -70,21 +70,24 @@ export class ReplicationConnection {
     );
     const opened = createDeferred<Client>();
     const start = createDeferred<string>();
-    let isOpen = false;
+    let phase: PostgresPhase = 'connecting';
     const ended = createDeferred<WalrelayError>();
     const end = (thrown: unknown) => {
-      const error = postgresError(thrown, isOpen ? 'streaming' : 'connecting');
+      const error = postgresError(thrown, phase);
       ended.resolve(error);
       opened.reject(error);
     };
     service.on('error', end);
+    service.on('start', () => {
+      phase = 'streaming';
+    });
     const plugin = {
       name: 'pgoutput',
       options: {},
       parse: () => end(new WalrelayError('BUG', 'a CopyData went past our own reader')),
       // The library hands the client over here, connected; the statement comes when the guards are content.
       start: async (client: Client) => {
-        isOpen = true;
+        phase = 'starting';
         opened.resolve(client);
         return client.query(await start.promise);
       },

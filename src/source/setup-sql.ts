@@ -1,5 +1,5 @@
 import { formatLsn, type Lsn } from '../core/lsn.ts';
-import { type CatalogNames } from './catalog.ts';
+import type { CatalogNames, ServerFacts } from './catalog.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
 
 /** The statements that set a database up: what `init` runs and `init --print-sql` prints. */
@@ -46,8 +46,24 @@ export function createPublicationSql(names: CatalogNames): string {
   );
 }
 
-export function createSlotSql(names: CatalogNames): string {
-  return `SELECT lsn FROM pg_create_logical_replication_slot(${quoteLiteral(names.slot).trim()}, 'pgoutput');`;
+/** Whether the server keeps copies of a slot on its standbys, so that a promotion does not lose it. */
+export function offersFailover(server: Pick<ServerFacts, 'versionNumber' | 'isInRecovery'>): boolean {
+  // A slot that is made on a standby can't be copied to others.
+  return server.versionNumber >= 170_000 && !server.isInRecovery;
+}
+
+export function createSlotSql(names: Pick<CatalogNames, 'slot'>, { isFailover = false } = {}): string {
+  const failover = isFailover ? ', failover => true' : '';
+  return `SELECT lsn FROM pg_create_logical_replication_slot(${quoteLiteral(names.slot).trim()}, 'pgoutput'${failover});`;
+}
+
+/** The same for whatever server it is given to: only from version 17 on there is `failover`. */
+function createSlotAnywhereSql(names: CatalogNames): string {
+  const plain = quoteLiteral(createSlotSql(names).replace(/;$/, ''));
+  const failover = quoteLiteral(createSlotSql(names, { isFailover: true }).replace(/;$/, ''));
+  return `DO $$ BEGIN EXECUTE CASE WHEN current_setting('server_version_num')::int < 170000
+  THEN ${plain.trim()}
+  ELSE ${failover.trim()} END; END $$;`;
 }
 
 /**
@@ -92,7 +108,8 @@ export function setupScript(names: CatalogNames, newTable: TableColumns | null):
 ${createPublicationSql(names)}
 
 -- The slot keeps WAL from here on until the relay confirms it. Not inside of a transaction that has written.
-${createSlotSql(names)}
+-- From version 17 on standbys with sync_replication_slots keep a copy of it, for the day when one is promoted.
+${createSlotAnywhereSql(names)}
 
 -- Where the slot began, so that \`walrelay init\` can tell a fresh start from a Redis that lost its data.
 ${noteSlotSql(names)}

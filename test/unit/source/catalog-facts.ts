@@ -15,11 +15,13 @@ export function catalogWith(
     readonly table?: Partial<TableFacts> | null;
     readonly publication?: Partial<PublicationFacts> | null;
     readonly slot?: Partial<SlotFacts> | null;
+    readonly namedTableOid?: number | null;
   } = {},
 ): Catalog {
   return {
     server: { ...SERVER, ...wrong.server },
     table: wrong.table === null ? null : { ...TABLE, ...wrong.table },
+    namedTableOid: wrong.namedTableOid === undefined ? TABLE.oid : wrong.namedTableOid,
     publication: wrong.publication === null ? null : { ...PUBLICATION, ...wrong.publication },
     slot: wrong.slot === null ? null : { ...SLOT, ...wrong.slot },
   };
@@ -48,19 +50,32 @@ const SERVER: ServerFacts = {
   walSenderTimeoutMs: 60_000,
   synchronousStandbyNames: '',
   idleSlotTimeoutS: 0,
+  physicalSlots: [],
+  synchronizedStandbySlots: '',
 };
 
-const TABLE: TableFacts = { oid: 16_385, kind: 'r', persistence: 'p', columns: [...COLUMNS, 'created_at'] };
+const TABLE: TableFacts = {
+  oid: 16_385,
+  schema: 'public',
+  name: 'outbox',
+  kind: 'r',
+  persistence: 'p',
+  columns: [...COLUMNS, 'created_at'],
+  unloggedPartitions: [],
+};
 
 const PUBLICATION: PublicationFacts = {
   publishesInserts: true,
   isViaRoot: false,
   isForAllTables: false,
   coversTable: true,
+  sentAs: null,
   rowFilter: null,
   publishedColumns: null,
   identity: 'publication 16390:740 table 16385 member 16391:740',
+  alterations: [],
   comment: null,
+  otherTables: [],
 };
 
 const SLOT: SlotFacts = {
@@ -77,4 +92,6 @@ const SLOT: SlotFacts = {
   safeWalBytes: null,
   retainedBytes: 8192,
   isTwoPhase: false,
+  isFailover: true,
+  isSynced: false,
 };

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { describeIdentityChange } from '../../../src/relay/publication-identity.ts';
+
+const BEFORE = 'publication 16390:740 table 16385 member 16391:740 schema';
+
+test.each([
+  ['', 'the publication is gone'],
+  ['publication 17000:800 table 16385 member 17001:800 schema', 'the publication was dropped and made again'],
+  ['publication 16390:741 table 16385 member 16391:740 schema', 'the publication was altered'],
+  ['publication 16390:740 table 16385 member schema', 'the table was taken out of the publication'],
+  [
+    'publication 16390:740 table 16385 member 16399:800 schema',
+    'taken out of the publication and added again',
+  ],
+  ['publication 16390:740 table 16500 member 16391:740 schema', 'the table is not the one of before'],
+  ['publication 16390:740 table 16385 member 16391:740 schema 16402:750', 'the schema was added'],
+  [`${BEFORE} ancestor 16403:751`, 'the table that this one is a partition of'],
+])('a change to %s is told as %s', (now, text) => {
+  expect(describeIdentityChange(BEFORE, now)).toContain(text);
+});
+
+test('what did not change is not told', () => {
+  expect(describeIdentityChange(BEFORE, BEFORE)).toBe('');
+  expect(describeIdentityChange(BEFORE, BEFORE.replace('16390:740', '16390:741'))).not.toContain('the table');
+});
