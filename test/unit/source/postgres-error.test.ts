@@ -19,6 +19,7 @@ describe('an error of the server', () => {
     ['57P03', 'connecting', 'PG_SHUTDOWN'],
     ['42501', 'querying', 'PG_PRIVILEGE'],
     ['42704', 'querying', 'SLOT_MISSING'],
+    ['42704', 'starting', 'SLOT_MISSING'],
     ['42704', 'streaming', 'PUBLICATION_CHANGED'],
     ['55006', 'streaming', 'SLOT_IN_USE'],
     ['55000', 'streaming', 'SLOT_UNSUITABLE'],

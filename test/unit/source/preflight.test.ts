@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Catalog } from '../../../src/source/catalog.ts';
-import { type Expectations, findProblems, findWarnings, isLost } from '../../../src/source/preflight.ts';
+import {
+  type Expectations,
+  findProblems,
+  findSilentProblems,
+  findWarnings,
+  isLost,
+} from '../../../src/source/preflight.ts';
 import { catalogWith, EXPECTED } from './catalog-facts.ts';
 
 function problems(
@@ -192,6 +198,54 @@ describe('the slot', () => {
   });
 });
 
+describe('a table that was renamed', () => {
+  const other = { schema: 'public', name: 'messages', columns: EXPECTED.columns };
+
+  test('is found among what the publication covers, by its columns', () => {
+    const [problem] = problems(catalogWith({ table: null, publication: { otherTables: [other] } }));
+    expect(problem).toMatchObject({ code: 'TABLE_MISSING' });
+    expect(problem!.hint).toContain(`WALRELAY_TABLE='"public"."messages"'`);
+    const [unlike] = problems(
+      catalogWith({ table: null, publication: { otherTables: [{ ...other, columns: ['id'] }] } }),
+    );
+    expect(unlike!.hint).not.toContain('messages');
+  });
+
+  test('and whose name another one has is named too', () => {
+    const publication = { coversTable: false, otherTables: [other] };
+    const [problem] = problems(catalogWith({ publication }));
+    expect(problem).toMatchObject({ code: 'PUBLICATION_UNSUITABLE' });
+    expect(problem!.hint).toContain('were the tables swapped?');
+  });
+});
+
+describe('what leaves rows out in silence', () => {
+  test.each([
+    ['an unlogged table', { table: { persistence: 'u' } }, 'TABLE_UNSUITABLE'],
+    ['an unlogged partition', { table: { unloggedPartitions: ['p1'] } }, 'TABLE_UNSUITABLE'],
+    ['a row filter', { publication: { rowFilter: '(true)' } }, 'PUBLICATION_UNSUITABLE'],
+    ['a published parent', { publication: { coversTable: false, sentAs: 'a.b' } }, 'PUBLICATION_UNSUITABLE'],
+  ])('is %s, at the start and later', (_what, wrong, code) => {
+    const catalog = catalogWith(wrong);
+    expect(findSilentProblems(catalog, EXPECTED).map((problem) => problem.code)).toEqual([code]);
+    expect(codes(catalog)).toEqual([code]);
+  });
+
+  test('is no missing column: the stream says that at the right place', () => {
+    const catalog = catalogWith({ table: { columns: [] }, publication: { publishedColumns: ['id'] } });
+    expect(findSilentProblems(catalog, EXPECTED)).toEqual([]);
+    expect(codes(catalog)).toEqual(['COLUMN_MISSING', 'PUBLICATION_UNSUITABLE']);
+  });
+});
+
+test('a standby whose slot is a copy is worth another try: it may be promoted', () => {
+  const catalog = catalogWith({
+    server: { isInRecovery: true },
+    slot: { isSynced: true, isTemporary: true },
+  });
+  expect(findProblems(catalog, EXPECTED)).toMatchObject([{ code: 'PG_STANDBY', disposition: 'retry' }]);
+});
+
 test('problems of table, publication and slot are told together', () => {
   const catalog = catalogWith({
     table: { columns: [] },
@@ -230,10 +284,30 @@ describe('a warning', () => {
     ['the server is a standby', { server: { isInRecovery: true } }, 'standby'],
     ['the publication is for all tables', { publication: { isForAllTables: true } }, 'FOR ALL TABLES'],
     ['an idle slot is invalidated', { server: { idleSlotTimeoutS: 3600 } }, '3600 s'],
+    [
+      'a promoted standby would lack the slot',
+      { server: { physicalSlots: ['s1', 's2'] }, slot: { isFailover: false } },
+      'ALTER_REPLICATION_SLOT "walrelay" (FAILOVER true)',
+    ],
+    [
+      'a promoted standby may lack events',
+      { server: { physicalSlots: ['s1', 's2'] } },
+      "synchronized_standby_slots = 's1, s2'",
+    ],
     ['the slot is about to be lost', { slot: { walStatus: 'unreserved' } }, 'lost at the next checkpoint'],
   ])('says when %s', (_what, wrong, text) => {
     const catalog = catalogWith(wrong);
     expect(findWarnings(catalog, EXPECTED).join()).toContain(text);
     expect(codes(catalog)).toEqual([]);
+  });
+
+  test('about failover needs a server that offers it, a standby and nothing set', () => {
+    const server = { physicalSlots: ['s1'] };
+    const quiet = [
+      { server: { ...server, versionNumber: 160_014 }, slot: { isFailover: null } },
+      { server: { ...server, synchronizedStandbySlots: 's1' } },
+      { slot: { isFailover: false } },
+    ];
+    for (const wrong of quiet) expect(findWarnings(catalogWith(wrong), EXPECTED)).toEqual([]);
   });
 });
