@@ -29,8 +29,8 @@ const ROLE_BY_PLACEHOLDER: Readonly<Record<string, number>> = {
   aggregateid: ROLE.aggregateId,
 };
 
-/** `tableOid`: of the table that this process has been reading, when it goes by another name by now. */
-export function outboxShape(settings: Settings, tableOid?: number): OutboxShape {
+/** `renamedOid`: of the table that this process has been reading, when it goes by another name by now. */
+export function outboxShape(settings: Settings, renamedOid?: number): OutboxShape {
   const template = parseStreamTemplate(settings.stream);
   const names: string[] = [];
   names[ROLE.id] = settings.columnId;
@@ -60,7 +60,7 @@ export function outboxShape(settings: Settings, tableOid?: number): OutboxShape 
       publication: settings.publication,
       slot: settings.slot,
       columns: names,
-      ...(tableOid === undefined ? {} : { tableOid }),
+      ...(renamedOid === undefined ? {} : { tableOid: renamedOid }),
     },
     isOutbox: (relation, tableOid) =>
       relation.oid === tableOid || (relation.schema === table.schema && relation.table === table.name),

@@ -47,6 +47,13 @@ test('init makes table, publication, slot and lane state, in this order', async 
       tables: ['public.outbox'],
     },
   ]);
+  // From version 17 on there is such a column, and the slot is to survive a promotion.
+  expect(
+    await outbox.query(
+      "SELECT coalesce(to_jsonb(s) ->> 'failover', 'true') AS failover FROM pg_replication_slots s WHERE slot_name = $1",
+      [outbox.name],
+    ),
+  ).toEqual([{ failover: 'true' }]);
   await expectRelays(outbox);
 });
 

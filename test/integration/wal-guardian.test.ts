@@ -62,7 +62,7 @@ test('a slot that is released again is said to be in no danger', async () => {
     await outbox.query('CHECKPOINT');
     return (await walNow(daemon))?.level === 'ok';
   });
-  await daemon.stop();
+  expect(await daemon.stop()).toMatchObject({ exitCode: 0 });
 });
 
 test('a slot without a limit warns by what it keeps', async () => {
