@@ -1,13 +1,17 @@
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+export const GiB = 1024 * MiB;
+
 const UNIT_BYTES: Readonly<Record<string, number>> = {
   '': 1,
   B: 1,
   kB: 1000,
   KB: 1000,
-  KiB: 1024,
+  KiB,
   MB: 1000 ** 2,
-  MiB: 1024 ** 2,
+  MiB,
   GB: 1000 ** 3,
-  GiB: 1024 ** 3,
+  GiB,
 };
 
 /** `64MiB`, `512 kB` or `1048576` as bytes; undefined for anything else. kB, MB, GB are powers of 1000. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { formatByteSize } from './byte-size.ts';
+import { formatByteSize, GiB, KiB, MiB } from './byte-size.ts';
 import { postgresUrl, redisUrl } from './connection-url.ts';
 import {
   byteSize,
@@ -62,9 +62,6 @@ function metaKeySetting(kind: SettingKind<string>, notes: Notes): z.ZodType<stri
   return schema;
 }
 
-const KiB = 1024;
-const MiB = 1024 * KiB;
-const GiB = 1024 * MiB;
 const MINUTE_MS = 60_000;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -256,8 +253,7 @@ export const settingShape = {
   walRetainedWarnBytes: setting(byteSize({ min: MiB, max: 1024 * 1024 * GiB }), {
     group: 'limits',
     default: '10GiB',
-    description:
-      'WAL kept for the slot from which the relay warns, where no max_slot_wal_keep_size limits it.',
+    description: 'The relay warns of more WAL kept for its slot, where no max_slot_wal_keep_size is set.',
   }),
 
   redisTimeoutMs: setting(milliseconds({ min: 100, max: 10 * MINUTE_MS }), {
