@@ -84,6 +84,8 @@ describe('what applies', () => {
       backoffMaxMs: 10_000,
       statusIntervalMs: 10_000,
       serverSilenceMs: 30_000,
+      walLookIntervalMs: 10_000,
+      walRetainedWarnBytes: 10 * 1024 ** 3,
       watchIntervalMs: 1000,
       standbyPollMs: 50,
     });
