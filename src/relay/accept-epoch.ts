@@ -1,4 +1,4 @@
-import { formatLsn, type Lsn, toLsn } from '../core/lsn.ts';
+import { formatLsn, type Lsn, parseLsn, toLsn } from '../core/lsn.ts';
 import { comparePositions, formatPosition, ORIGIN, type Position } from '../core/position.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
