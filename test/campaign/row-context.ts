@@ -45,7 +45,9 @@ export class RowContext implements AsyncDisposable {
 
   /** A Redis of the run's own. It syncs each write to disk (appendfsync always) unless the arguments say otherwise. */
   async startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-    return this.use(await startRedis({ args: ['--appendfsync', 'always', ...(options.args ?? [])] }));
+    return this.use(
+      await startRedis({ ...options, args: ['--appendfsync', 'always', ...(options.args ?? [])] }),
+    );
   }
 
   /** An outbox with oracle, proxies and workload, on the servers given, else on those that all rows share. */
