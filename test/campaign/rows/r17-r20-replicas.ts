@@ -1,0 +1,206 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RedisServer } from '../../../dev/servers/redis.ts';
+import { callRedis } from '../../../dev/servers/redis-call.ts';
+import { promote, startReplica, untilLinked } from '../../../dev/servers/redis-replica.ts';
+import { parseLsn } from '../../../src/core/lsn.ts';
+import { streamingCount, waitForEvents } from '../../support/chaos-links.ts';
+import { FaultProxy } from '../../support/fault-proxy.ts';
+import { countErrors, waitForError } from '../../support/relay-errors.ts';
+import { confirmedAtRest } from '../../support/slot-at-rest.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import type { Row } from '../row.ts';
+import type { RowContext } from '../row-context.ts';
+
+const WINDOW_MS = 5_000;
+
+export const rows: readonly Row[] = [
+  {
+    id: 'R17',
+    fault: 'a lagging replica promoted (REPLICAOF NO ONE): within the replay window, and beyond',
+    must: ['OK', 'HALT'],
+    runs: 2,
+    async run(context) {
+      await promoteWithinWindow(context);
+      await promoteBeyondWindow(context);
+    },
+  },
+  {
+    id: 'R18',
+    fault: 'connected to a replica (READONLY), which is made a primary again',
+    must: 'OK',
+    runs: 2,
+    async run(context) {
+      const redis = await context.startRedis();
+      const scene = await context.openScene({ redis });
+      const daemon = await scene.startStreaming();
+      scene.startWorkload({ bigRows: 1_000 });
+      for (let count = 1; count <= 4; count += 1) {
+        await waitForEvents(daemon, count * 80);
+        const met = countErrors(daemon, 'REDIS_NOT_PRIMARY');
+        const fault = context.fault('REPLICAOF');
+        // Of a primary that does not answer: nothing is synchronised, nothing lost.
+        await scene.outbox.redis.replicaof('127.0.0.1', 1);
+        await waitForError(daemon, 'REDIS_NOT_PRIMARY', met + 1);
+        const confirmed = await confirmedAtRest(scene.outbox);
+        await scene.outbox.insert();
+        await sleep(context.random.int(0, 500));
+        if ((await scene.outbox.confirmedLsn()) !== confirmed) throw new Error('confirmed without a primary');
+        await scene.outbox.redis.replicaof('NO', 'ONE');
+        fault.over();
+        await scene.recover(daemon, fault);
+      }
+      await scene.settle(daemon);
+    },
+  },
+  {
+    id: 'R19',
+    fault:
+      'too few replicas answer WAIT, or the disk does not answer WAITAOF: nothing is confirmed, nothing written again',
+    must: 'WAIT',
+    runs: 2,
+    async run(context) {
+      await waitForReplica(context);
+    },
+  },
+  {
+    id: 'R20',
+    fault: 'NOREPLICAS: fewer replicas than min-replicas-to-write',
+    must: 'OK',
+    runs: 2,
+    async run(context) {
+      const redis = await context.startRedis();
+      const scene = await context.openScene({ redis });
+      const daemon = await scene.startStreaming();
+      scene.startWorkload({ bigRows: 1_000 });
+      for (let count = 1; count <= 3; count += 1) {
+        await waitForEvents(daemon, count * 80);
+        const met = countErrors(daemon, 'REDIS_NOT_READY');
+        const fault = context.fault('min-replicas-to-write 1');
+        await scene.outbox.redis.config('SET', 'min-replicas-to-write', '1');
+        await waitForError(daemon, 'REDIS_NOT_READY', met + 1);
+        await sleep(context.random.int(0, 500));
+        await scene.outbox.redis.config('SET', 'min-replicas-to-write', '0');
+        fault.over();
+        await scene.recover(daemon, fault);
+      }
+      if (!daemon.stderr.includes('NOREPLICAS')) throw new Error('the relay has never met NOREPLICAS');
+      await scene.settle(daemon);
+    },
+  },
+];
+
+interface Pair {
+  readonly primary: RedisServer;
+  readonly replica: RedisServer;
+  /** Between the two. */
+  readonly replication: FaultProxy;
+  /** Where clients find the primary, whichever it is. */
+  readonly address: FaultProxy;
+  readonly url: string;
+}
+
+async function startPair(context: RowContext): Promise<Pair> {
+  const primary = await context.startRedis();
+  const replication = context.use(await FaultProxy.start(primary.url));
+  const replica = context.use(await startReplica(primary, { throughPort: replication.port }));
+  const address = context.use(await FaultProxy.start(primary.url));
+  return { primary, replica, replication, address, url: address.url(primary.url) };
+}
+
+/** The primary is lost; the replica takes its place with what it has. */
+async function failOver({ primary, replica, address }: Pair, whileDead: () => Promise<void>): Promise<void> {
+  await primary.kill();
+  await whileDead();
+  await promote(replica);
+  address.redirect(replica.url);
+  address.resetAll();
+}
+
+async function promoteWithinWindow(context: RowContext): Promise<void> {
+  const pair = await startPair(context);
+  const scene = await context.openScene({
+    redisUrl: pair.url,
+    env: { WALRELAY_REPLAY_WINDOW_MS: String(WINDOW_MS) },
+  });
+  const daemon = await scene.startStreaming();
+  scene.startWorkload({ bigRows: 1_000 });
+  await waitForEvents(daemon, 200);
+  await untilHeard(pair);
+  const lagMs = context.random.int(100, WINDOW_MS * 0.6);
+  context.note(`the replica lags ${lagMs} ms`);
+  pair.replication.blackHole(true);
+  const before = await callRedis(pair.primary.url, 'XLEN', scene.outbox.stream('order'));
+  await sleep(lagMs);
+  await waitFor('events that the replica lacks', async () => {
+    return Number(await callRedis(pair.primary.url, 'XLEN', scene.outbox.stream('order'))) > Number(before);
+  });
+  const fault = context.fault('the lagging replica promoted', { isKill: true });
+  await failOver(pair, async () => undefined);
+  fault.over();
+  await scene.recover(daemon, fault);
+  await scene.settle(daemon);
+}
+
+async function promoteBeyondWindow(context: RowContext): Promise<void> {
+  const pair = await startPair(context);
+  const windowMs = context.random.pick(['0', '500']);
+  const scene = await context.openScene({
+    redisUrl: pair.url,
+    env: { WALRELAY_REPLAY_WINDOW_MS: windowMs },
+  });
+  const daemon = await scene.startStreaming();
+  scene.startWorkload({ bigRows: 1_000 });
+  await waitForEvents(daemon, 200);
+  await untilHeard(pair);
+  pair.replication.blackHole(true);
+  const floor = await scene.floor();
+  await waitFor('a confirmation past that', async () => (await scene.confirmed()) > floor);
+  await scene.stopWorkloads();
+  await scene.outbox.waitUntilConfirmed();
+  context.fault(`a replica promoted that lacks confirmed entries (window ${windowMs} ms)`, { isKill: true });
+  let confirmed = '';
+  await failOver(pair, async () => {
+    confirmed = await confirmedAtRest(scene.outbox);
+  });
+  await scene.expectHalt(daemon, ['REDIS_BEHIND'], { notPast: parseLsn(confirmed), entries: 'any' });
+}
+
+/** What the primary has now, the replica has. */
+async function untilHeard({ primary }: Pair): Promise<void> {
+  await waitFor('the replica to be in step', async () => {
+    return Number(await callRedis(primary.url, 'WAIT', 1, 1_000)) === 1;
+  });
+}
+
+/** With the replica stopped entries are appended and not confirmed; with it back they are, each still once. */
+async function waitForReplica(context: RowContext): Promise<void> {
+  const redis = await context.startRedis();
+  const replica = context.use(await startReplica(redis));
+  const scene = await context.openScene({ redis, env: { WALRELAY_DURABILITY: 'replicas:1' } });
+  const daemon = await scene.startStreaming();
+  scene.startWorkload({ bigRows: 500 });
+  for (let count = 1; count <= 2; count += 1) {
+    await waitForEvents(daemon, count * 100);
+    const isKilled = context.random.next() < 0.5;
+    const fault = context.fault(`replica ${isKilled ? 'killed' : 'stopped'}`, { isKill: isKilled });
+    if (isKilled) await replica.kill();
+    else replica.pause();
+    // What was on its way when the replica went may still be confirmed.
+    await scene.deliverCanary();
+    await sleep(300);
+    const confirmed = await scene.outbox.confirmedLsn();
+    await scene.deliverCanary();
+    await waitFor('the relay to wait longer than a step', () =>
+      daemon.log.some((line) => JSON.stringify(line).includes('replicas have answered')),
+    );
+    if ((await scene.outbox.confirmedLsn()) !== confirmed) throw new Error('confirmed without the replica');
+    if (isKilled) await replica.start();
+    else replica.resume();
+    await untilLinked(replica);
+    fault.over();
+    await scene.recover(daemon, fault);
+    await scene.outbox.waitUntilConfirmed();
+  }
+  if (streamingCount(daemon) !== 1) throw new Error('a short count is no reason for a new session');
+  await scene.settle(daemon);
+}
