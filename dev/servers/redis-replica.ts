@@ -6,7 +6,10 @@ export interface ReplicaOptions extends RedisOptions {
   readonly throughPort?: number;
 }
 
-/** A replica with the primary's password; resolves when it has everything that the primary had. */
+/**
+ * A replica with the primary's password; resolves when it has everything that the primary had. One that was started
+ * again is nobody's replica, as it has no configuration file: let it `follow`.
+ */
 export async function startReplica(of: RedisServer, options: ReplicaOptions = {}): Promise<RedisServer> {
   const { throughPort = of.port, args = [], ...rest } = options;
   const replica = await startRedis({

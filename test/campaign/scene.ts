@@ -52,6 +52,7 @@ export class Scene implements AsyncDisposable {
     const outbox = await Outbox.create({
       databaseUrl: options.postgres?.url ?? options.databaseUrl,
       redisUrl: options.redis?.url ?? options.redisUrl,
+      isRedisCluster: options.env?.['WALRELAY_REDIS_MODE'] === 'cluster',
       env: { ...QUICK, ...options.env },
     });
     const isThrownAway = options.postgres !== undefined || options.redis !== undefined;

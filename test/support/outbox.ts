@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { Client, Pool, type QueryResultRow } from 'pg';
 import { Daemon, type DaemonOptions, type Env, runCli } from './cli.ts';
+import { openRedis } from './open-redis.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface OutboxOptions {
@@ -12,6 +13,8 @@ export interface OutboxOptions {
   readonly env?: Env;
   /** True: the Redis goes with the test, and nothing in it needs to be removed. */
   readonly isRedisOwn?: boolean;
+  /** The URL names a node of a cluster: `redis` then reaches all of it. */
+  readonly isRedisCluster?: boolean;
 }
 
 /**
@@ -41,8 +44,7 @@ export class Outbox implements AsyncDisposable {
     this.pool = new Pool({ connectionString: this.databaseUrl, max: 20 });
     // A server that a test kills takes idle connections along.
     this.pool.on('error', () => undefined);
-    this.redis = new Redis(options.redisUrl, { maxRetriesPerRequest: null });
-    this.redis.on('error', () => undefined);
+    this.redis = openRedis(options.redisUrl, options.isRedisCluster === true);
     this.env = {
       DATABASE_URL: this.databaseUrl,
       REDIS_URL: options.redisUrl,
@@ -150,7 +152,8 @@ export class Outbox implements AsyncDisposable {
     await this.pool.end();
     if (!this.#isRedisOwn) {
       const keys = await this.redis.keys(`${this.name}.*`);
-      await this.redis.del(this.metaKey, ...keys);
+      // One by one: on a cluster they belong to different nodes.
+      for (const key of [this.metaKey, ...keys]) await this.redis.del(key);
     }
     this.redis.disconnect();
     await withAdmin(this.#adminUrl, async (client) => {

@@ -120,7 +120,8 @@ async function takeEntriesAway(
   await scene.outbox.waitUntilConfirmed();
   const entries = await readEntries(redis, name);
   // The oldest copies come first again.
-  for (const [, copies] of [...(await readEntries(redis, saved))].sort().reverse()) {
+  const saves = [...(await readEntries(redis, saved)).values()];
+  for (const copies of saves.toReversed()) {
     const stream = scene.outbox.stream(copies[0]?.aggregateType);
     const restored = copies.map((entry) => ({ ...entry, stream }));
     entries.set(stream, [...restored, ...(entries.get(stream) ?? [])]);
