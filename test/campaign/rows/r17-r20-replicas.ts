@@ -1,11 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RedisServer } from '../../../dev/servers/redis.ts';
 import { callRedis } from '../../../dev/servers/redis-call.ts';
-import { redisFlavour } from '../../../dev/servers/redis-flavour.ts';
-import { follow, promote, startReplica, untilLinked } from '../../../dev/servers/redis-replica.ts';
+import { promote, startReplica } from '../../../dev/servers/redis-replica.ts';
 import { parseLsn } from '../../../src/core/lsn.ts';
-import { readMetric, streamingCount, waitForEvents } from '../../support/chaos-links.ts';
-import type { Daemon } from '../../support/cli.ts';
+import { waitForEvents } from '../../support/chaos-links.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
 import { countErrors, waitForError } from '../../support/relay-errors.ts';
 import { confirmedAtRest } from '../../support/slot-at-rest.ts';
@@ -14,7 +12,6 @@ import type { Row } from '../row.ts';
 import type { RowContext } from '../row-context.ts';
 
 const WINDOW_MS = 5_000;
-const SHORT_WAITS = 'walrelay_short_waits_total';
 
 export const rows: readonly Row[] = [
   {
@@ -53,17 +50,6 @@ export const rows: readonly Row[] = [
         await scene.recover(daemon, fault);
       }
       await scene.settle(daemon);
-    },
-  },
-  {
-    id: 'R19',
-    fault:
-      'too few replicas answer WAIT, or the disk does not answer WAITAOF: nothing is confirmed, nothing written again',
-    must: 'WAIT',
-    runs: 2,
-    async run(context) {
-      await waitForReplica(context);
-      await waitForDisk(context);
     },
   },
   {
@@ -174,76 +160,4 @@ async function untilHeard({ primary }: Pair): Promise<void> {
   await waitFor('the replica to be in step', async () => {
     return Number(await callRedis(primary.url, 'WAIT', 1, 1_000)) === 1;
   });
-}
-
-/** With the replica stopped entries are appended and not confirmed; with it back they are, each still once. */
-async function waitForReplica(context: RowContext): Promise<void> {
-  const redis = await context.startRedis();
-  const replica = context.use(await startReplica(redis));
-  const scene = await context.openScene({ redis, env: { WALRELAY_DURABILITY: 'replicas:1' } });
-  const daemon = await scene.startStreaming();
-  scene.startWorkload({ bigRows: 500 });
-  for (let count = 1; count <= 2; count += 1) {
-    await waitForEvents(daemon, count * 100);
-    const waits = await readMetric(daemon, SHORT_WAITS);
-    const isKilled = context.random.next() < 0.5;
-    const fault = context.fault(`replica ${isKilled ? 'killed' : 'stopped'}`, { isKill: isKilled });
-    if (isKilled) await replica.kill();
-    else replica.pause();
-    // What was on its way when the replica went may still be confirmed.
-    await scene.deliverCanary();
-    await sleep(300);
-    const confirmed = await scene.outbox.confirmedLsn();
-    await scene.deliverCanary();
-    await untilWaited(daemon, waits);
-    if ((await scene.outbox.confirmedLsn()) !== confirmed) throw new Error('confirmed without the replica');
-    if (isKilled) {
-      await replica.start();
-      await follow(replica, redis.port);
-    } else {
-      replica.resume();
-      await untilLinked(replica);
-    }
-    fault.over();
-    await scene.recover(daemon, fault);
-    await scene.outbox.waitUntilConfirmed();
-  }
-  if (streamingCount(daemon) !== 1) throw new Error('a short count is no reason for a new session');
-  await scene.settle(daemon);
-}
-
-/** With a Redis that leaves its disk to the system nothing is confirmed; when it syncs again, all of it is. */
-async function waitForDisk(context: RowContext): Promise<void> {
-  const binary = await redisFlavour(context.random.pick(['valkey-8', 'redis-8']));
-  if ('missing' in binary) {
-    context.note(`no WAITAOF: ${binary.missing}`);
-    return;
-  }
-  const redis = await context.startRedis({ binary });
-  const scene = await context.openScene({ redis, env: { WALRELAY_DURABILITY: 'fsync' } });
-  const daemon = await scene.startStreaming();
-  scene.startWorkload({ bigRows: 500 });
-  for (let count = 1; count <= 2; count += 1) {
-    await waitForEvents(daemon, count * 100);
-    const waits = await readMetric(daemon, SHORT_WAITS);
-    const fault = context.fault(`${binary.product} syncs nothing`);
-    await scene.outbox.redis.config('SET', 'appendfsync', 'no');
-    await scene.deliverCanary();
-    await sleep(300);
-    const confirmed = await scene.outbox.confirmedLsn();
-    await scene.deliverCanary();
-    await untilWaited(daemon, waits);
-    if ((await scene.outbox.confirmedLsn()) !== confirmed) throw new Error('confirmed without the disk');
-    await scene.outbox.redis.config('SET', 'appendfsync', context.random.pick(['always', 'everysec']));
-    fault.over();
-    await scene.recover(daemon, fault);
-    await scene.outbox.waitUntilConfirmed();
-  }
-  if (streamingCount(daemon) !== 1) throw new Error('a short count is no reason for a new session');
-  await scene.settle(daemon);
-}
-
-/** A wait has ended without the replicas or the disk, and another one goes on. */
-async function untilWaited(daemon: Daemon, before: number): Promise<void> {
-  await waitFor('a wait that is short', async () => (await readMetric(daemon, SHORT_WAITS)) > before);
 }
