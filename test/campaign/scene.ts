@@ -52,10 +52,12 @@ export class Scene implements AsyncDisposable {
     const outbox = await Outbox.create({
       databaseUrl: options.postgres?.url ?? options.databaseUrl,
       redisUrl: options.redis?.url ?? options.redisUrl,
+      // The shared Postgres has few slots: they are given back, whatever has become of the run's own Redis.
+      isRedisOwn: options.redis !== undefined,
       isRedisCluster: options.env?.['WALRELAY_REDIS_MODE'] === 'cluster',
       env: { ...QUICK, ...options.env },
     });
-    const isThrownAway = options.postgres !== undefined || options.redis !== undefined;
+    const isThrownAway = options.postgres !== undefined;
     return new Scene(context, {
       outbox,
       oracle: await Oracle.create(outbox),
