@@ -35,6 +35,10 @@ const CODE_BY_WORD: Readonly<Record<string, ErrorCode>> = {
   CROSSSLOT: 'REDIS_CROSS_SLOT',
 };
 
+/** Redis does not say which command. */
+const SCRIPT_NOT_PERMITTED =
+  /^(ERR )?(The user executing the script can't (run this command|access at least one)|ACL failure in script)/i;
+
 /** Under the word ERR Redis keeps what has no word of its own: there the text is all there is. */
 const CODE_BY_ERR_TEXT: readonly (readonly [text: RegExp, code: ErrorCode])[] = [
   [/^max number of clients/i, 'REDIS_NOT_READY'],
@@ -43,6 +47,7 @@ const CODE_BY_ERR_TEXT: readonly (readonly [text: RegExp, code: ErrorCode])[] = 
   [/^Protocol error: unauthenticated/i, 'REDIS_AUTH'],
   [/^(Protocol error|string exceeds maximum|invalid bulk)/i, 'REDIS_LIMIT'],
   [/^(AUTH|Client sent AUTH|invalid password)/i, 'REDIS_AUTH'],
+  [SCRIPT_NOT_PERMITTED, 'REDIS_PRIVILEGE'],
 ];
 
 /** The code for a whole command's error reply (`OOM command not allowed …`). */
@@ -115,6 +120,10 @@ const REPLY_CHARS_MAX = 400;
 
 /** Where the code's own hint would mislead. */
 const HINTS: readonly (readonly [reply: RegExp, hint: string])[] = [
+  [
+    SCRIPT_NOT_PERMITTED,
+    'Grant the Redis user what the scripts call, +hget +hset +hsetnx +hmget +hgetall +xadd, and the keys that docs/least-privilege.md lists.',
+  ],
   [/^ERR (DB index|invalid DB|SELECT)/i, 'Correct the database number at the end of REDIS_URL.'],
   [
     /^-?DENIED\b/,

@@ -221,6 +221,14 @@ export const REDIS_REPLIES: readonly RedisReply[] = [
     ],
   },
   {
+    name: 'NOPERM in a script',
+    when: 'the ACL lacks a command that a script calls',
+    reply: "-ERR The user executing the script can't run this command or subcommand",
+    code: 'REDIS_PRIVILEGE',
+    except: CONFIG_IS_OPTIONAL,
+    why: 'somebody must grant it',
+  },
+  {
     name: 'WRONGTYPE',
     when: 'a foreign key under the lane state’s name',
     reply: '-WRONGTYPE Operation against a key holding the wrong kind of value',
