@@ -1,7 +1,7 @@
 import type { PostgresServer } from '../../dev/servers/postgres.ts';
 import type { RedisServer } from '../../dev/servers/redis.ts';
 import { formatLsn, type Lsn, lsnFromHex, parseLsn, ZERO_LSN } from '../../src/core/lsn.ts';
-import { exitError, Links, sessionErrors, unlessExited } from '../support/chaos-links.ts';
+import { exitError, Links, sessionErrors, streamingCount, unlessExited } from '../support/chaos-links.ts';
 import type { Daemon, DaemonOptions, Env } from '../support/cli.ts';
 import { compareStreams, type Exactness, isBefore, type RelayedEvent } from '../support/compare-streams.ts';
 import { expectFlawless, expectFloorNoted, Oracle, readEntries } from '../support/exactness.ts';
@@ -65,7 +65,12 @@ export class Scene implements AsyncDisposable {
 
   /** Starts a relay through the links; it may not stream yet, or never. */
   start(env: Env = {}, options: DaemonOptions = {}): Daemon {
-    const daemon = this.outbox.start({ ...this.links.env, ...env }, options);
+    return this.startDirect({ ...this.links.env, ...env }, options);
+  }
+
+  /** Starts a relay that goes straight to the servers: what is done to the links is not done to it. */
+  startDirect(env: Env = {}, options: DaemonOptions = {}): Daemon {
+    const daemon = this.outbox.start(env, options);
     this.#context.daemons.push(daemon);
     return daemon;
   }
@@ -82,6 +87,8 @@ export class Scene implements AsyncDisposable {
     const workload = Workload.start({
       databaseUrl: this.outbox.databaseUrl,
       seed: this.#context.random.int(0, 0xffff_ffff),
+      // Large enough for many batches, and small enough for a busy machine to catch up.
+      bigRows: 2000,
       ...options,
     });
     this.#workloads.push(workload);
@@ -165,6 +172,18 @@ export class Scene implements AsyncDisposable {
     }
     const ready = await this.#isReady(daemon);
     if (ready) throw new Error('the relay halted, but /readyz says it is ready');
+  }
+
+  /** A relay that must not start: it says why and what to do, never streams, and Postgres is told nothing. */
+  async expectRefusal(codes: readonly string[], env: Env = {}): Promise<Daemon> {
+    const before = await this.confirmed();
+    const daemon = this.start(env);
+    await this.#expectExit(daemon, codes, 60_000);
+    const fatal = daemon.log.findLast((line) => line.level === 'fatal');
+    if ((fatal?.err?.hint ?? '') === '') throw new Error(`refused without a hint: ${JSON.stringify(fatal)}`);
+    if (streamingCount(daemon) > 0) throw new Error('it should have refused before it streamed');
+    if ((await this.confirmed()) !== before) throw new Error('a relay that refused has confirmed something');
+    return daemon;
   }
 
   /** An answer that is 200; a closed port is none. */

@@ -15,13 +15,15 @@ export class FaultProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #connections = new Set<ProxiedConnection>();
   #connectionCount = 0;
+  #target: Target;
 
   private constructor(server: Server, target: Target) {
     this.#server = server;
+    this.#target = target;
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (client) => {
       this.#connectionCount += 1;
-      const connection = new ProxiedConnection(this, client, target, this.#connectionCount);
+      const connection = new ProxiedConnection(this, client, this.#target, this.#connectionCount);
       this.#connections.add(connection);
       connection.onClosed(() => this.#connections.delete(connection));
     });
@@ -29,14 +31,18 @@ export class FaultProxy implements AsyncDisposable {
 
   /** Listens on a free port of the loopback; every connection goes on to where the URL points. */
   static async start(url: string): Promise<FaultProxy> {
-    const { hostname, port } = new URL(url);
     // Half-open connections are a fault of their own, so nothing may end the other half for us.
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(0, '127.0.0.1', resolve);
     });
-    return new FaultProxy(server, { host: hostname, port: Number(port) });
+    return new FaultProxy(server, targetOf(url));
+  }
+
+  /** As when a name points elsewhere from now on: new connections go there, open ones stay. */
+  retarget(url: string): void {
+    this.#target = targetOf(url);
   }
 
   /** The same URL, through the proxy. */
@@ -288,10 +294,7 @@ export class Pipe {
       faults.cutAfterBytes = isCut ? null : left - bytes.length;
     }
     if (bytes.length > 0 && !this.#to.destroyed && !this.#to.writableEnded && !this.#to.write(bytes)) {
-      await new Promise<void>((resolve) => {
-        this.#to.once('drain', resolve);
-        this.#to.once('close', resolve);
-      });
+      await untilDrained(this.#to);
     }
     if (!isCut) return true;
     if (faults.cut === 'halfClose') this.#to.end();
@@ -305,9 +308,25 @@ interface Target {
   readonly port: number;
 }
 
+function targetOf(url: string): Target {
+  const { hostname, port } = new URL(url);
+  return { host: hostname, port: Number(port) };
+}
+
 interface Written {
   readonly chunk: Buffer;
   readonly atMs: number;
+}
+
+/** Also when the socket closes instead. */
+async function untilDrained(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const settle = () => {
+      socket.off('drain', settle).off('close', settle);
+      resolve();
+    };
+    socket.on('drain', settle).on('close', settle);
+  });
 }
 
 async function sleep(ms: number): Promise<void> {
