@@ -10,8 +10,11 @@ import { campaignProgress } from './progress.ts';
 import { formatMust, formatSums, formatTable, summarize } from './report-table.ts';
 import type { Row } from './row.ts';
 import { SharedServers } from './shared-servers.ts';
+import { formatSoak } from './soak/format-soak.ts';
+import { SoakReport, soakRow } from './soak/soak.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const SOAK_MINUTES = 30;
 const LOG_DIR = join(ROOT, '.cache', 'chaos');
 
 interface Options {
@@ -21,14 +24,15 @@ interface Options {
   readonly minutes?: number;
   readonly kills?: number;
   readonly short?: true;
+  readonly soak?: true;
   readonly list?: true;
   readonly json?: string;
 }
 
 async function main(options: Options): Promise<number> {
-  const all = await loadRows();
-  const named = options.only === undefined ? all : selectRows(all, options.only);
-  const rows = options.short === true ? named.filter(({ isShort }) => isShort === true) : named;
+  const soak = new SoakReport();
+  const rows =
+    options.soak === true ? [soakRow(options.minutes ?? SOAK_MINUTES, soak)] : await chooseRows(options);
   if (options.list === true) {
     console.log(formatList(rows));
     return 0;
@@ -46,7 +50,7 @@ async function main(options: Options): Promise<number> {
       rows,
       seed,
       runs: options.short === true ? 1 : options.runs,
-      minutes: options.minutes,
+      minutes: options.soak === true ? undefined : options.minutes,
       kills: options.kills,
       servers,
       logDir: LOG_DIR,
@@ -56,16 +60,26 @@ async function main(options: Options): Promise<number> {
   } finally {
     await servers[Symbol.asyncDispose]();
   }
-  console.log(`\n${formatTable(summarize(result))}\n${formatSums(result)}`);
+  console.log(`\n${formatTable(summarize(result))}`);
+  if (options.soak === true) console.log(formatSoak(soak));
+  console.log(formatSums(result));
   const failures = result.results.filter(({ outcome }) => outcome === 'failed');
   for (const { row, seed: runSeed, cause, logFile } of failures) {
     console.log(`\nFAILED ${row.id} ${row.fault}\n  ${(cause ?? '').split('\n', 12).join('\n  ')}`);
     console.log(`  log:    ${relative(process.cwd(), logFile ?? '')}`);
-    console.log(`  repeat: npm run chaos -- --only ${row.id} --runs 1 --seed ${runSeed}`);
+    const what =
+      row.id === 'soak' ? `--soak --minutes ${options.minutes ?? SOAK_MINUTES}` : `--only ${row.id} --runs 1`;
+    console.log(`  repeat: npm run chaos -- ${what} --seed ${runSeed}`);
   }
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
   if (failures.length > 0) return 1;
   return result.isInterrupted ? 130 : 0;
+}
+
+async function chooseRows({ only, short }: Options): Promise<readonly Row[]> {
+  const all = await loadRows();
+  const named = only === undefined ? all : selectRows(all, only);
+  return short === true ? named.filter(({ isShort }) => isShort === true) : named;
 }
 
 function formatList(rows: readonly Row[]): string {
@@ -116,6 +130,7 @@ const command = new Command('chaos')
   )
   .option('--runs <number>', 'of each row, instead of its own number', wholeNumber)
   .option('--minutes <number>', 'random rows, round after round, until the time is over', minutes)
+  .option('--soak', `random faults every 1 to 10 seconds under load, for --minutes (default ${SOAK_MINUTES})`)
   .option('--kills <number>', 'for rows that kill the relay in a loop', wholeNumber)
   .option('--json <file>', 'writes every run to a file')
   .option('--list', 'lists the rows and runs none')

@@ -88,10 +88,11 @@ export class RowContext implements AsyncDisposable {
   }
 
   /** The relay works again: an event committed after the fault is there. */
-  recovered(fault: Fault): void {
+  recovered(fault: Fault): number {
     const ms = performance.now() - fault.overAtMs;
     this.tally.recoveriesMs.push(ms);
     this.note(`recovered after ${Math.round(ms)} ms`);
+    return ms;
   }
 
   get log(): string {

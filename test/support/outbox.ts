@@ -12,6 +12,8 @@ export interface OutboxOptions {
   readonly env?: Env;
   /** True: the Redis goes with the test, and nothing in it needs to be removed. */
   readonly isRedisOwn?: boolean;
+  /** Of the database; else the cluster's, UTF8. */
+  readonly encoding?: 'SQL_ASCII' | undefined;
 }
 
 /**
@@ -58,7 +60,9 @@ export class Outbox implements AsyncDisposable {
 
   static async create(options: OutboxOptions): Promise<Outbox> {
     const name = `wr_${randomBytes(5).toString('hex')}`;
-    await withAdmin(options.databaseUrl, (client) => client.query(`CREATE DATABASE ${name}`));
+    const encoding =
+      options.encoding === undefined ? '' : ` TEMPLATE template0 ENCODING '${options.encoding}'`;
+    await withAdmin(options.databaseUrl, (client) => client.query(`CREATE DATABASE ${name}${encoding}`));
     const outbox = new Outbox(options, name);
     if (options.isInitialized !== false) await outbox.init('--create-table');
     return outbox;
