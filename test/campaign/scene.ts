@@ -246,6 +246,17 @@ export class Scene implements AsyncDisposable {
     return parseLsn(await this.outbox.confirmedLsn());
   }
 
+  /** Waits until Postgres has given the session up, by itself or at wal_sender_timeout. */
+  async untilSlotIsFree(): Promise<void> {
+    await waitFor('Postgres to free the slot', async () => {
+      const free = await this.outbox.query(
+        'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND NOT active',
+        [this.outbox.name],
+      );
+      return free.length > 0;
+    });
+  }
+
   async stopWorkloads(): Promise<void> {
     await Promise.all(this.#workloads.splice(0).map((workload) => workload.stop()));
   }

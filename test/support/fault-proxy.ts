@@ -14,8 +14,8 @@ export class FaultProxy implements AsyncDisposable {
   tap: ((connection: ProxiedConnection) => Tap) | null = null;
   readonly #server: Server;
   readonly #connections = new Set<ProxiedConnection>();
-  #connectionCount = 0;
   #target: Target;
+  #connectionCount = 0;
 
   private constructor(server: Server, target: Target) {
     this.#server = server;
@@ -40,11 +40,6 @@ export class FaultProxy implements AsyncDisposable {
     return new FaultProxy(server, targetOf(url));
   }
 
-  /** As when a name points elsewhere from now on: new connections go there, open ones stay. */
-  retarget(url: string): void {
-    this.#target = targetOf(url);
-  }
-
   /** The same URL, through the proxy. */
   url(url: string): string {
     const proxied = new URL(url);
@@ -61,6 +56,11 @@ export class FaultProxy implements AsyncDisposable {
   /** All there ever were. */
   get connectionCount(): number {
     return this.#connectionCount;
+  }
+
+  /** Later connections go to another server, as when a name or a virtual address moves; open ones stay. */
+  redirect(url: string): void {
+    this.#target = targetOf(url);
   }
 
   /** RST to both ends of every connection. */
@@ -308,14 +308,14 @@ interface Target {
   readonly port: number;
 }
 
-function targetOf(url: string): Target {
-  const { hostname, port } = new URL(url);
-  return { host: hostname, port: Number(port) };
-}
-
 interface Written {
   readonly chunk: Buffer;
   readonly atMs: number;
+}
+
+function targetOf(url: string): Target {
+  const { hostname, port } = new URL(url);
+  return { host: hostname, port: Number(port) };
 }
 
 /** Also when the socket closes instead. */

@@ -21,13 +21,7 @@ export const rows: readonly Row[] = [
       await waitForEvents(daemon, 200);
       const fault = context.fault('a loop of four seconds');
       daemon.signal('SIGUSR2');
-      await waitFor('Postgres to give the session up', async () => {
-        const rows = await scene.outbox.query(
-          'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND active',
-          [scene.outbox.name],
-        );
-        return rows.length === 0;
-      });
+      await scene.untilSlotIsFree();
       await waitForRelay(daemon, 'the session to end', () => sessionErrors(daemon).length > 0);
       fault.over();
       await scene.recover(daemon, fault);

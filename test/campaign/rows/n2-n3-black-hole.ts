@@ -1,6 +1,5 @@
 import { sessionErrors, waitForEvents, waitForRelay } from '../../support/chaos-links.ts';
 import type { Env } from '../../support/cli.ts';
-import { waitFor } from '../../support/wait-for.ts';
 import type { Row } from '../row.ts';
 import type { RowContext } from '../row-context.ts';
 
@@ -71,13 +70,7 @@ async function swallow(
   context.note(`noticed after ${Math.round(noticedMs)} ms: ${code}`);
   if (code === undefined || !hole.codes.includes(code)) throw new Error(`the session ended with ${code}`);
   if (noticedMs > SILENCE_MS + SLACK_MS) throw new Error(`noticed only after ${noticedMs} ms`);
-  await waitFor('the server to free the slot', async () => {
-    const rows = await scene.outbox.query(
-      'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND NOT active',
-      [scene.outbox.name],
-    );
-    return rows.length > 0;
-  });
+  await scene.untilSlotIsFree();
   scene.links.postgres.blackHole(false);
   fault.over();
   await scene.recover(daemon, fault);

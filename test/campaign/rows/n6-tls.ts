@@ -89,10 +89,9 @@ class Certificates {
     const [request, names] = [join(this.#dir, `${file}.csr`), join(this.#dir, `${file}.ext`)];
     writeFileSync(names, `subjectAltName=${options.name}\n`);
     openssl('req', '-newkey', 'rsa:2048', '-nodes', '-subj', `/CN=${file}`, '-out', request, '-keyout', key);
-    openssl(
-      ...['x509', '-req', '-in', request, '-out', cert, '-days', String(options.days), '-extfile', names],
-      ...['-CA', this.ca, '-CAkey', join(this.#dir, 'ca.key'), '-CAcreateserial'],
-    );
+    const authority = ['-CA', this.ca, '-CAkey', join(this.#dir, 'ca.key'), '-CAcreateserial'];
+    const days = ['-days', String(options.days)];
+    openssl('x509', '-req', '-in', request, '-out', cert, '-extfile', names, ...days, ...authority);
     chmodSync(key, 0o600);
     chmodSync(cert, 0o644);
     const user = serverUser();

@@ -33,12 +33,12 @@ export const rows: readonly Row[] = [
       scene.startWorkload();
       await waitForEvents(daemon, 200);
       context.fault('the proxy goes to the other cluster');
-      scene.links.postgres.retarget(otherUrl.href);
+      scene.links.postgres.redirect(otherUrl.href);
       scene.links.resetAll();
       await scene.expectHalt(daemon, ['SYSTEM_CHANGED']);
 
       context.note('back to the right one');
-      scene.links.postgres.retarget(outbox.databaseUrl);
+      scene.links.postgres.redirect(outbox.databaseUrl);
       await scene.settle(await scene.startStreaming());
     },
   },

@@ -1,5 +1,4 @@
 import { waitForEvents } from '../../support/chaos-links.ts';
-import { waitFor } from '../../support/wait-for.ts';
 import type { Row } from '../row.ts';
 
 export const rows: readonly Row[] = [
@@ -17,13 +16,7 @@ export const rows: readonly Row[] = [
         await waitForEvents(daemon, count * 200);
         const fault = context.fault('SIGSTOP of the relay');
         daemon.signal('SIGSTOP');
-        await waitFor('Postgres to give the old session up', async () => {
-          const senders = await scene.outbox.query(
-            'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND active',
-            [scene.outbox.name],
-          );
-          return senders.length === 0;
-        });
+        await scene.untilSlotIsFree();
         daemon.signal('SIGCONT');
         fault.over();
         await scene.recover(daemon, fault);

@@ -25,6 +25,7 @@ export class SoakReport {
 
 /** Quick to see that nobody answers, so that each fault is noticed and not only waited for. */
 const ENV: Env = {
+  WALRELAY_REPLAY_WINDOW_MS: '5000',
   WALRELAY_STATUS_INTERVAL_MS: '500',
   WALRELAY_SERVER_SILENCE_MS: '2000',
   WALRELAY_REDIS_TIMEOUT_MS: '1500',
