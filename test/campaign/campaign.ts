@@ -60,6 +60,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       logDir: options.logDir,
       interrupted: options.interrupted,
       onStep: (text) => options.progress.step(text),
+      onMilestone: (text) => options.progress.milestone(text),
     });
     results.push(result);
     options.progress.runEnds(result);

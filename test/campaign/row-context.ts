@@ -11,8 +11,10 @@ export interface RowContextOptions {
   readonly servers: SharedServers;
   /** How many kills a row that kills in a loop should do; undefined: its own number. */
   readonly kills?: number | undefined;
-  /** Shown live. */
+  /** Shown live, and gone with the next one. */
   onStep(text: string): void;
+  /** A line that stays. */
+  onMilestone(text: string): void;
 }
 
 /**
@@ -70,6 +72,12 @@ export class RowContext implements AsyncDisposable {
     const seconds = ((performance.now() - this.#startedAtMs) / 1000).toFixed(2);
     this.#notes.push(`${seconds.padStart(8)}  ${text}`);
     this.#options.onStep(text);
+  }
+
+  /** As a note, and the line stays: for runs that take long. */
+  milestone(text: string): void {
+    this.note(text);
+    this.#options.onMilestone(text);
   }
 
   /** Counts a fault. `over()` says when it ended (e.g. the server is up again): from there recovery is timed. */

@@ -294,7 +294,13 @@ export class Pipe {
       faults.cutAfterBytes = isCut ? null : left - bytes.length;
     }
     if (bytes.length > 0 && !this.#to.destroyed && !this.#to.writableEnded && !this.#to.write(bytes)) {
-      await untilDrained(this.#to);
+      await new Promise<void>((resolve) => {
+        const goOn = (): void => {
+          this.#to.off('drain', goOn).off('close', goOn);
+          resolve();
+        };
+        this.#to.on('drain', goOn).on('close', goOn);
+      });
     }
     if (!isCut) return true;
     if (faults.cut === 'halfClose') this.#to.end();
@@ -316,17 +322,6 @@ interface Written {
 function targetOf(url: string): Target {
   const { hostname, port } = new URL(url);
   return { host: hostname, port: Number(port) };
-}
-
-/** Also when the socket closes instead. */
-async function untilDrained(socket: Socket): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const settle = () => {
-      socket.off('drain', settle).off('close', settle);
-      resolve();
-    };
-    socket.on('drain', settle).on('close', settle);
-  });
 }
 
 async function sleep(ms: number): Promise<void> {

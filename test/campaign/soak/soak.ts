@@ -131,7 +131,10 @@ async function check(context: RowContext, ground: SoakGround, report: SoakReport
   await expectFloorNoted(scene.outbox);
   await trim(scene);
   report.checks += 1;
-  context.note(`check ${report.checks}: ${exactness.events} events, exact`);
+  const { faults, kills, events } = context.tally;
+  context.milestone(
+    `check ${report.checks}: exact; ${events.toLocaleString('en')} events, ${faults} faults, ${kills} kills so far`,
+  );
 }
 
 /** Memory stays bounded, and an entry that came twice across checks would be one that nobody has committed since. */
