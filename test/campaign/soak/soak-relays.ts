@@ -23,9 +23,7 @@ export class SoakRelays {
   async tend(count: number): Promise<void> {
     for (const relay of this.#relays.filter(({ hasExited }) => hasExited)) {
       const { exitCode, signal, stderr } = await relay.exited;
-      // A zombie's supervisor starts it again, and it stands by.
-      const isZombie = exitCode === FENCED_EXIT_CODE && this.#suspended.has(relay);
-      if (!isZombie)
+      if (!this.#isZombie(relay, exitCode))
         throw new Error(
           `a relay ended by itself with ${sessionErrors(relay).at(-1)}, ${exitCode ?? signal}:\n${stderr.slice(-4000)}`,
         );
@@ -59,7 +57,7 @@ export class SoakRelays {
       KILL_LIMIT_MS,
     );
     // 74: what is in flight may not be answered in time while a server is away; nothing is lost by it.
-    if (exitCode !== 0 && exitCode !== 74)
+    if (exitCode !== 0 && exitCode !== 74 && !this.#isZombie(relay, exitCode))
       throw new Error(`SIGTERM ended a relay with ${exitCode}:\n${stderr.slice(-4000)}`);
   }
 
@@ -68,6 +66,11 @@ export class SoakRelays {
     this.#suspended.add(holder);
     holder.signal('SIGSTOP');
     return holder;
+  }
+
+  /** Others have taken over while it slept. Its supervisor starts it again, and it stands by. */
+  #isZombie(relay: Daemon, exitCode: number | null): boolean {
+    return exitCode === FENCED_EXIT_CODE && this.#suspended.has(relay);
   }
 
   #remove(relay: Daemon): Daemon {
