@@ -26,6 +26,9 @@ export interface SceneOptions {
 /** Quick to come back, so that many faults fit into a run. */
 const QUICK: Env = { WALRELAY_STANDBY_POLL_MS: '20', WALRELAY_BACKOFF_MIN_MS: '20' };
 
+/** On a machine that is busy with other things. */
+const START_LIMIT_MS = 60_000;
+
 /** An outbox, its ground truth, the relay's links and what a row checks at its end. */
 export class Scene implements AsyncDisposable {
   readonly outbox: Outbox;
@@ -81,7 +84,7 @@ export class Scene implements AsyncDisposable {
   /** Starts a relay and waits until it streams. */
   async startStreaming(env: Env = {}, options: DaemonOptions = {}): Promise<Daemon> {
     const daemon = this.start(env, options);
-    await daemon.streaming();
+    await daemon.waitForLog('streaming', { timeoutMs: START_LIMIT_MS });
     return daemon;
   }
 
@@ -90,8 +93,10 @@ export class Scene implements AsyncDisposable {
     const workload = Workload.start({
       databaseUrl: this.outbox.databaseUrl,
       seed: this.#context.random.int(0, 0xffff_ffff),
-      // Large enough for many batches, and small enough for a busy machine to catch up.
-      bigRows: 2000,
+      // Large enough for many batches, and small enough for a busy machine to keep up with.
+      writers: 6,
+      bigEvery: 200,
+      bigRows: 1000,
       ...options,
     });
     this.#workloads.push(workload);
@@ -248,13 +253,17 @@ export class Scene implements AsyncDisposable {
 
   /** Waits until Postgres has given the session up, by itself or at wal_sender_timeout. */
   async untilSlotIsFree(): Promise<void> {
-    await waitFor('Postgres to free the slot', async () => {
-      const free = await this.outbox.query(
-        'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND NOT active',
-        [this.outbox.name],
-      );
-      return free.length > 0;
-    });
+    await waitFor(
+      'Postgres to free the slot',
+      async () => {
+        const free = await this.outbox.query(
+          'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND NOT active',
+          [this.outbox.name],
+        );
+        return free.length > 0;
+      },
+      60_000,
+    );
   }
 
   async stopWorkloads(): Promise<void> {

@@ -17,7 +17,7 @@ export const rows: readonly Row[] = [
       const scene = await context.openScene();
       scene.startWorkload();
       let daemon = await scene.startStreaming();
-      for (let count = 1; count <= 5; count += 1) {
+      for (let count = 1; count <= 3; count += 1) {
         await waitForEvents(daemon, context.random.int(1, 300));
         const fault = context.fault('SIGTERM');
         const startedAtMs = performance.now();

@@ -16,21 +16,20 @@ export const rows: readonly Row[] = [
     fault: 'two relays started; the holder is killed or stopped, again and again',
     must: 'OK',
     runs: 2,
-    isShort: true,
     async run(context) {
       const scene = await context.openScene();
       scene.startWorkload();
       let holder = await scene.startStreaming();
       for (let count = 1; count <= 4; count += 1) {
         const standby = scene.start();
-        await standby.waitForLog(STANDBY);
+        await standby.waitForLog(STANDBY, { timeoutMs: 60_000 });
         await waitForEvents(holder, context.random.int(1, 200));
         const isKill = context.random.next() < 0.5;
         const fault = context.fault(isKill ? 'kill -9 of the holder' : 'SIGTERM of the holder', { isKill });
         await (isKill ? holder.kill() : holder.stop());
         const diedAtMs = performance.now();
         fault.over();
-        await standby.streaming();
+        await standby.waitForLog('streaming', { timeoutMs: 60_000 });
         const tookMs = Math.round(performance.now() - diedAtMs);
         context.note(`taken over after ${tookMs} ms`);
         if (tookMs > TAKEOVER_MS) throw new Error(`takeover took ${tookMs} ms`);
@@ -53,11 +52,11 @@ export const rows: readonly Row[] = [
 
       const sleeper = await scene.startStreaming();
       const successor = scene.startDirect();
-      await successor.waitForLog(STANDBY);
+      await successor.waitForLog(STANDBY, { timeoutMs: 60_000 });
       await waitForEvents(sleeper, 200);
       const fault = context.fault('SIGSTOP of the holder');
       sleeper.signal('SIGSTOP');
-      await successor.streaming();
+      await successor.waitForLog('streaming', { timeoutMs: 60_000 });
       fault.over();
       await scene.recover(successor, fault);
       sleeper.signal('SIGCONT');
@@ -101,7 +100,7 @@ async function writeAfterTakeover(scene: Scene): Promise<void> {
   await waitForRelay(zombie, 'a batch in its hand', () => held.length > 0);
   scene.links.postgres.blackHole(true);
   const successor = scene.startDirect();
-  await successor.streaming();
+  await successor.waitForLog('streaming', { timeoutMs: 60_000 });
   isHolding = false;
   await scene.deliverCanary();
   for (const pass of held) pass();
@@ -111,7 +110,7 @@ async function writeAfterTakeover(scene: Scene): Promise<void> {
 }
 
 async function expectFenced(zombie: Daemon): Promise<void> {
-  const { exitCode } = await waitFor('the zombie to exit', () => zombie.hasExited && zombie.exited);
+  const { exitCode } = await waitFor('the zombie to exit', () => zombie.hasExited && zombie.exited, 60_000);
   const code = sessionErrors(zombie).at(-1);
   if (code !== 'FENCED' || exitCode !== FENCED_EXIT_CODE)
     throw new Error(`the zombie ended with ${code}, exit code ${exitCode}:\n${zombie.stderr}`);

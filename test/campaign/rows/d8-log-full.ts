@@ -10,7 +10,6 @@ export const rows: readonly Row[] = [
     must: 'OK',
     impossible: () => (existsSync('/dev/full') ? null : 'no /dev/full here'),
     runs: 1,
-    isShort: true,
     async run(context) {
       const scene = await context.openScene();
       const stderrFd = openSync('/dev/full', 'w');

@@ -17,7 +17,7 @@ export const rows: readonly Row[] = [
       scene.startWorkload();
       await waitForEvents(daemon, 100);
       const { downstream } = scene.links.postgres;
-      for (let count = 1; count <= 10; count += 1) {
+      for (let count = 1; count <= 6; count += 1) {
         const streamed = streamingCount(daemon);
         downstream.cut = random.pick(['reset', 'halfClose']);
         downstream.cutAfterBytes = random.int(1, 50_000);
