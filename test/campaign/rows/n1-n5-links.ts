@@ -38,7 +38,8 @@ export const rows: readonly Row[] = [
     async run(context) {
       const scene = await context.openScene();
       const daemon = await scene.startStreaming();
-      scene.startWorkload({ payloadBytesMax: 300, bigEvery: 0, pauseMs: 200 });
+      // Single bytes are slow: no more than gets through.
+      scene.startWorkload({ writers: 2, payloadBytesMax: 300, bigEvery: 0, pauseMs: 200 });
       let events = 0;
       for (const change of [
         (direction: DirectionFaults) => (direction.pieceBytes = 1),
