@@ -171,10 +171,10 @@ export class Scene implements AsyncDisposable {
       timeoutMs,
     );
     const code = sessionErrors(daemon).at(-1) ?? 'no error';
-    this.#context.note(`halted with ${code}, exit code ${result.exitCode}`);
+    this.#context.note(`halted with ${code}, exit code ${result.exitCode ?? result.signal}`);
     if (!codes.includes(code) || result.exitCode === 0 || result.exitCode === null) {
       throw new Error(
-        `expected a halt with ${codes.join(' or ')}, got ${code}, exit code ${result.exitCode}`,
+        `expected a halt with ${codes.join(' or ')}, got ${code}, exit code ${result.exitCode ?? result.signal}`,
       );
     }
     const ready = await this.#isReady(daemon);
