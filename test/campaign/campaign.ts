@@ -12,6 +12,8 @@ export interface CampaignOptions {
   readonly runs?: number | undefined;
   /** Random rows, round after round, until the time is over; undefined: each row its number of times. */
   readonly minutes?: number | undefined;
+  /** No further row begins after that; those that are left are told. Undefined: no limit. */
+  readonly limitMs?: number | undefined;
   readonly kills?: number | undefined;
   readonly servers: SharedServers;
   readonly logDir: string;
@@ -52,6 +54,10 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   options.progress.begins(endsAtMs === undefined ? planned(rows, options.runs) : undefined);
   for (const { row, seed } of schedule(rows, options)) {
     if (isInterrupted || (endsAtMs !== undefined && performance.now() >= endsAtMs)) break;
+    if (options.limitMs !== undefined && performance.now() - startedAtMs > options.limitMs) {
+      notRun.push({ row, reason: 'the time was over' });
+      continue;
+    }
     options.progress.runBegins(row, seed);
     const result = await runRow(row, {
       seed,
@@ -60,6 +66,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       logDir: options.logDir,
       interrupted: options.interrupted,
       onStep: (text) => options.progress.step(text),
+      onMilestone: (text) => options.progress.milestone(text),
     });
     results.push(result);
     options.progress.runEnds(result);

@@ -24,9 +24,12 @@ export function selectRows(rows: readonly Row[], only: string): readonly Row[] {
     .map((name) => name.trim().toUpperCase())
     .filter((name) => name !== '');
   const unknown = names.filter((name) => !rows.some((row) => isNamed(row, name)));
-  if (unknown.length > 0) throw new Error(`no such row: ${unknown.join(', ')}; --list shows them all`);
+  if (unknown.length > 0) throw new UsageError(`no such row: ${unknown.join(', ')}; --list shows them all`);
   return rows.filter((row) => names.some((name) => isNamed(row, name)));
 }
+
+/** Of the command line: told without a stack. */
+export class UsageError extends Error {}
 
 function isNamed(row: Row, name: string): boolean {
   return row.id === name || row.id.slice(0, 1) === name;

@@ -8,6 +8,7 @@ export interface CampaignProgress {
   begins(runs: number | undefined): void;
   runBegins(row: Row, seed: number): void;
   step(text: string): void;
+  milestone(text: string): void;
   runEnds(result: RunResult): void;
   end(): void;
 }
@@ -29,6 +30,10 @@ class LineProgress implements CampaignProgress {
   runBegins(): void {}
 
   step(): void {}
+
+  milestone(text: string): void {
+    this.#out.write(`     ${text}\n`);
+  }
 
   runEnds(result: RunResult): void {
     this.#out.write(`${runLine(result)}\n`);
@@ -80,15 +85,23 @@ class BarProgress implements CampaignProgress {
     this.#draw();
   }
 
+  milestone(text: string): void {
+    this.#write(`     ${text}`);
+  }
+
   runEnds(result: RunResult): void {
-    // The bar is drawn anew below.
-    this.#out.write(`\r\u001b[2K${runLine(result)}\n`);
+    this.#write(runLine(result));
     this.#bar.increment();
   }
 
   end(): void {
     clearInterval(this.#ticking);
     this.#bar.stop();
+  }
+
+  #write(line: string): void {
+    // The bar is drawn anew below.
+    this.#out.write(`\r\u001b[2K${line}\n`);
   }
 
   #draw(): void {

@@ -42,6 +42,7 @@ export const COLUMNS = [
   'fault',
   'must',
   'runs',
+  'faults',
   'events',
   'lost',
   'duplicated',
@@ -53,12 +54,13 @@ export const COLUMNS = [
 /** The cells of a row's line, in the order of COLUMNS. */
 export function cellsOf({ row, runs, failed, tally, verdict, reason }: RowSummary): string[] {
   if (verdict === 'not run')
-    return [row.id, row.fault, formatMust(row.must), '0', '', '', '', '', '', `not run: ${reason}`];
+    return [row.id, row.fault, formatMust(row.must), '0', '', '', '', '', '', '', `not run: ${reason}`];
   return [
     row.id,
     row.fault,
     formatMust(row.must),
     String(runs),
+    formatCount(tally.faults),
     formatCount(tally.events),
     formatCount(tally.lost),
     formatCount(tally.duplicated),
@@ -68,13 +70,15 @@ export function cellsOf({ row, runs, failed, tally, verdict, reason }: RowSummar
   ];
 }
 
-export function formatTable(summaries: readonly RowSummary[]): string {
+/** As wide as the terminal: the faults take what the figures leave. */
+export function formatTable(summaries: readonly RowSummary[], columns = 160): string {
+  const faultWidth = Math.min(60, Math.max(24, columns - 122));
   const right = 'right' as const;
   const left = 'left' as const;
   const table = new Table({
     head: [...COLUMNS],
-    colAligns: [left, left, left, right, right, right, right, right, right, left],
-    colWidths: [null, 44, null, null, null, null, null, null, null, 24],
+    colAligns: [left, left, left, right, right, right, right, right, right, right, left],
+    colWidths: [null, faultWidth, null, null, null, null, null, null, null, null, 24],
     wordWrap: true,
     style: { head: [], border: [], compact: true },
   });
@@ -89,7 +93,7 @@ export function formatSums({ results, notRun, elapsedMs, seed }: CampaignResult)
   const failed = finished.filter(({ outcome }) => outcome === 'failed').length;
   const rows = new Set(finished.map(({ row }) => row.id)).size;
   return [
-    `rows ${rows}${notRun.length === 0 ? '' : ` (${notRun.length} can't run here)`}, runs ${finished.length}, failed ${failed}, faults ${formatCount(sum.faults)}, of which kills ${formatCount(sum.kills)}`,
+    `rows ${rows}${notRun.length === 0 ? '' : ` (and ${notRun.length} that can't run here)`}, runs ${finished.length}, failed ${failed}, faults ${formatCount(sum.faults)}, of which kills ${formatCount(sum.kills)}`,
     `events ${formatCount(sum.events)}, lost ${sum.lost}, duplicated ${sum.duplicated}, misordered ${sum.misordered}, altered ${sum.altered}`,
     `recoveries ${sum.recoveriesMs.length}: median and longest ${formatRecovery(sum.recoveriesMs)}`,
     `${(elapsedMs / 60_000).toFixed(1)} minutes, seed ${seed}`,

@@ -11,8 +11,10 @@ export interface RowContextOptions {
   readonly servers: SharedServers;
   /** How many kills a row that kills in a loop should do; undefined: its own number. */
   readonly kills?: number | undefined;
-  /** Shown live. */
+  /** Shown live, and gone with the next one. */
   onStep(text: string): void;
+  /** A line that stays. */
+  onMilestone(text: string): void;
 }
 
 /**
@@ -74,6 +76,12 @@ export class RowContext implements AsyncDisposable {
     this.#options.onStep(text);
   }
 
+  /** As a note, and the line stays: for runs that take long. */
+  milestone(text: string): void {
+    this.note(text);
+    this.#options.onMilestone(text);
+  }
+
   /** Counts a fault. `over()` says when it ended (e.g. the server is up again): from there recovery is timed. */
   fault(what: string, options: { readonly isKill?: boolean } = {}): Fault {
     this.note(what);
@@ -90,10 +98,11 @@ export class RowContext implements AsyncDisposable {
   }
 
   /** The relay works again: an event committed after the fault is there. */
-  recovered(fault: Fault): void {
+  recovered(fault: Fault): number {
     const ms = performance.now() - fault.overAtMs;
     this.tally.recoveriesMs.push(ms);
     this.note(`recovered after ${Math.round(ms)} ms`);
+    return ms;
   }
 
   get log(): string {

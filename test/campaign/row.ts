@@ -3,7 +3,8 @@ import type { RowContext } from './row-context.ts';
 /** P Postgres, N network, R Redis, D daemon, O operator, X data. */
 export type FaultClass = 'P' | 'N' | 'R' | 'D' | 'O' | 'X';
 
-export type RowId = `${FaultClass}${number}`;
+/** The soak is no row of the table. */
+export type RowId = `${FaultClass}${number}` | 'soak';
 
 /**
  * OK       nothing lost, double or misordered after recovery, with nobody's help

@@ -1,7 +1,7 @@
 import type { PostgresServer } from '../../dev/servers/postgres.ts';
 import type { RedisServer } from '../../dev/servers/redis.ts';
 import { formatLsn, type Lsn, lsnFromHex, parseLsn, ZERO_LSN } from '../../src/core/lsn.ts';
-import { exitError, Links, sessionErrors, unlessExited } from '../support/chaos-links.ts';
+import { exitError, Links, sessionErrors, streamingCount, unlessExited } from '../support/chaos-links.ts';
 import type { Daemon, DaemonOptions, Env } from '../support/cli.ts';
 import { compareStreams, type Exactness, isBefore, type RelayedEvent } from '../support/compare-streams.ts';
 import { expectFlawless, expectFloorNoted, Oracle, readEntries } from '../support/exactness.ts';
@@ -20,10 +20,14 @@ export interface SceneOptions {
   readonly redisUrl?: string;
   /** For every relay of the scene. */
   readonly env?: Env;
+  readonly encoding?: 'SQL_ASCII';
 }
 
 /** Quick to come back, so that many faults fit into a run. */
 const QUICK: Env = { WALRELAY_STANDBY_POLL_MS: '20', WALRELAY_BACKOFF_MIN_MS: '20' };
+
+/** On a machine that is busy with other things. */
+const START_LIMIT_MS = 60_000;
 
 /** An outbox, its ground truth, the relay's links and what a row checks at its end. */
 export class Scene implements AsyncDisposable {
@@ -36,6 +40,7 @@ export class Scene implements AsyncDisposable {
   /** A server that goes with the run need not be tidied, and may be down by then. */
   readonly #isThrownAway: boolean;
   #canaryCount = 0;
+  #eventCount = 0;
 
   private constructor(context: RowContext, parts: SceneParts) {
     this.#context = context;
@@ -56,6 +61,7 @@ export class Scene implements AsyncDisposable {
       isRedisOwn: options.redis !== undefined,
       isRedisCluster: options.env?.['WALRELAY_REDIS_MODE'] === 'cluster',
       env: { ...QUICK, ...options.env },
+      encoding: options.encoding,
     });
     const isThrownAway = options.postgres !== undefined;
     return new Scene(context, {
@@ -68,7 +74,12 @@ export class Scene implements AsyncDisposable {
 
   /** Starts a relay through the links; it may not stream yet, or never. */
   start(env: Env = {}, options: DaemonOptions = {}): Daemon {
-    const daemon = this.outbox.start({ ...this.links.env, ...env }, options);
+    return this.startDirect({ ...this.links.env, ...env }, options);
+  }
+
+  /** Starts a relay that goes straight to the servers: what is done to the links is not done to it. */
+  startDirect(env: Env = {}, options: DaemonOptions = {}): Daemon {
+    const daemon = this.outbox.start(env, options);
     this.#context.daemons.push(daemon);
     return daemon;
   }
@@ -76,7 +87,7 @@ export class Scene implements AsyncDisposable {
   /** Starts a relay and waits until it streams. */
   async startStreaming(env: Env = {}, options: DaemonOptions = {}): Promise<Daemon> {
     const daemon = this.start(env, options);
-    await daemon.streaming();
+    await daemon.waitForLog('streaming', { timeoutMs: START_LIMIT_MS });
     return daemon;
   }
 
@@ -85,6 +96,10 @@ export class Scene implements AsyncDisposable {
     const workload = Workload.start({
       databaseUrl: this.outbox.databaseUrl,
       seed: this.#context.random.int(0, 0xffff_ffff),
+      // Large enough for many batches, and small enough for a busy machine to keep up with.
+      writers: 6,
+      bigEvery: 200,
+      bigRows: 1000,
       ...options,
     });
     this.#workloads.push(workload);
@@ -129,9 +144,7 @@ export class Scene implements AsyncDisposable {
 
   /** Counts and judges what stands in the streams: the exact set, once, in order, every byte; and the floor. */
   async expectExact(): Promise<void> {
-    const exactness = await this.compare();
-    countExactness(this.#context.tally, exactness);
-    expectFlawless(exactness);
+    this.judge(await this.compare());
     await expectFloorNoted(this.outbox);
   }
 
@@ -151,6 +164,7 @@ export class Scene implements AsyncDisposable {
     await this.stopWorkloads();
     if (notPast !== null) await this.expectConfirmedNotPast(notPast);
     if (entries === 'prefix') await this.expectPrefix();
+    else this.#context.note('what stands in the streams is not judged here');
   }
 
   async #expectExit(daemon: Daemon, codes: readonly string[], timeoutMs: number): Promise<void> {
@@ -160,14 +174,26 @@ export class Scene implements AsyncDisposable {
       timeoutMs,
     );
     const code = sessionErrors(daemon).at(-1) ?? 'no error';
-    this.#context.note(`halted with ${code}, exit code ${result.exitCode}`);
+    this.#context.note(`halted with ${code}, exit code ${result.exitCode ?? result.signal}`);
     if (!codes.includes(code) || result.exitCode === 0 || result.exitCode === null) {
       throw new Error(
-        `expected a halt with ${codes.join(' or ')}, got ${code}, exit code ${result.exitCode}`,
+        `expected a halt with ${codes.join(' or ')}, got ${code}, exit code ${result.exitCode ?? result.signal}`,
       );
     }
     const ready = await this.#isReady(daemon);
     if (ready) throw new Error('the relay halted, but /readyz says it is ready');
+  }
+
+  /** A relay that must not start: it says why and what to do, never streams, and Postgres is told nothing. */
+  async expectRefusal(codes: readonly string[], env: Env = {}): Promise<Daemon> {
+    const before = await this.confirmed();
+    const daemon = this.start(env);
+    await this.#expectExit(daemon, codes, 60_000);
+    const fatal = daemon.log.findLast((line) => line.level === 'fatal');
+    if ((fatal?.err?.hint ?? '') === '') throw new Error(`refused without a hint: ${JSON.stringify(fatal)}`);
+    if (streamingCount(daemon) > 0) throw new Error('it should have refused before it streamed');
+    if ((await this.confirmed()) !== before) throw new Error('a relay that refused has confirmed something');
+    return daemon;
   }
 
   /** An answer that is 200; a closed port is none. */
@@ -202,8 +228,15 @@ export class Scene implements AsyncDisposable {
     const due = expected.filter(
       (event) => parseLsn(event.lsn) < confirmed || (newest !== null && !isBefore(newest, event)),
     );
-    const exactness = compareStreams(due, actual);
-    countExactness(this.#context.tally, exactness);
+    this.judge(compareStreams(due, actual));
+  }
+
+  /** Counts what was compared, and throws when it is not flawless. */
+  judge(exactness: Exactness): void {
+    // A scene may be judged several times; each of its events counts once.
+    const { events } = exactness;
+    countExactness(this.#context.tally, { ...exactness, events: Math.max(0, events - this.#eventCount) });
+    this.#eventCount = Math.max(this.#eventCount, events);
     expectFlawless(exactness);
   }
 
@@ -219,6 +252,21 @@ export class Scene implements AsyncDisposable {
 
   async confirmed(): Promise<Lsn> {
     return parseLsn(await this.outbox.confirmedLsn());
+  }
+
+  /** Waits until Postgres has given the session up, by itself or at wal_sender_timeout. */
+  async untilSlotIsFree(): Promise<void> {
+    await waitFor(
+      'Postgres to free the slot',
+      async () => {
+        const free = await this.outbox.query(
+          'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND NOT active',
+          [this.outbox.name],
+        );
+        return free.length > 0;
+      },
+      60_000,
+    );
   }
 
   async stopWorkloads(): Promise<void> {

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { runCli } from '../support/cli.ts';
 import { expectExact, Oracle } from '../support/exactness.ts';
 import type { Outbox } from '../support/outbox.ts';
+import { RedisUser } from '../support/redis-user.ts';
 import { createOutbox } from '../support/servers.ts';
 import { expectRelays, refusalOf, refusedRun } from '../support/setup-refusal.ts';
 import { Role } from '../support/setup-role.ts';
@@ -11,30 +11,6 @@ import { Role } from '../support/setup-role.ts';
 const COMMANDS = '+ping +info +hgetall +hget +hmget +hset +hincrby +xadd +eval +evalsha +script|load'.split(
   ' ',
 );
-
-/** A Redis user that goes with dispose. */
-class RedisUser implements AsyncDisposable {
-  readonly url: string;
-  readonly #outbox: Outbox;
-
-  private constructor(outbox: Outbox, url: string) {
-    this.#outbox = outbox;
-    this.url = url;
-  }
-
-  static async create(outbox: Outbox, ...rules: string[]): Promise<RedisUser> {
-    const password = randomBytes(12).toString('hex');
-    await outbox.redis.call('ACL', 'SETUSER', outbox.name, 'reset', 'on', `>${password}`, ...rules);
-    const url = new URL(outbox.redisUrl);
-    url.username = outbox.name;
-    url.password = password;
-    return new RedisUser(outbox, url.href);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#outbox.redis.call('ACL', 'DELUSER', this.#outbox.name);
-  }
-}
 
 /** Its own streams and its own lane state. */
 const keysOf = (outbox: Outbox) => [`~${outbox.name}.*`, `~${outbox.metaKey}`];

@@ -23,11 +23,11 @@ export interface LogLine {
 }
 
 /** Starts the built command line as a user would; nothing of the test's own environment leaks into it. */
-function spawnCli(args: readonly string[], env: Env, nodeArgs: readonly string[] = []): ChildProcess {
-  return spawn(process.execPath, [...nodeArgs, BUILT_CLI, ...args], {
+function spawnCli(args: readonly string[], env: Env, options: DaemonOptions = {}): ChildProcess {
+  return spawn(process.execPath, [...(options.nodeArgs ?? []), BUILT_CLI, ...args], {
     cwd: ROOT,
     env: { PATH: process.env['PATH'] ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', options.stderrFd ?? 'pipe'],
   });
 }
 
@@ -41,6 +41,8 @@ export interface DaemonOptions {
   /** The command; `run` unless told. */
   readonly args?: readonly string[];
   readonly nodeArgs?: readonly string[];
+  /** Where the log goes instead of to the test, which then can't read it. */
+  readonly stderrFd?: number;
 }
 
 /** A relay of its own, in a process of its own. */
@@ -68,8 +70,8 @@ export class Daemon implements AsyncDisposable {
   }
 
   static start(env: Env, options: DaemonOptions = {}): Daemon {
-    const { args = ['run'], nodeArgs } = options;
-    return new Daemon(spawnCli(args, { WALRELAY_HTTP_PORT: '0', ...env }, nodeArgs));
+    const { args = ['run'] } = options;
+    return new Daemon(spawnCli(args, { WALRELAY_HTTP_PORT: '0', ...env }, options));
   }
 
   get pid(): number {

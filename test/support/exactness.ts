@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import pglr from 'pg-logical-replication';
-import { parseLsn } from '../../src/core/lsn.ts';
+import { type Lsn, parseLsn, ZERO_LSN } from '../../src/core/lsn.ts';
 import { compareStreams, type Exactness, type RelayedEvent } from './compare-streams.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -11,6 +11,7 @@ import type { Outbox } from './outbox.ts';
 export class Oracle {
   readonly #outbox: Outbox;
   readonly #slot: string;
+  #takenLsn: Lsn = ZERO_LSN;
 
   private constructor(outbox: Outbox, slot: string) {
     this.#outbox = outbox;
@@ -23,11 +24,29 @@ export class Oracle {
     return new Oracle(outbox, slot);
   }
 
+  /** All there ever was. */
   async read(): Promise<RelayedEvent[]> {
-    const rows = await this.#outbox.query<{ data: Buffer }>(
-      `SELECT data FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL, 'proto_version', '1', 'publication_names', 'walrelay')`,
+    return this.#decode(await this.#changes('peek'));
+  }
+
+  /** What was committed since the last time, for runs that are too long to be held in memory. */
+  async take(): Promise<RelayedEvent[]> {
+    const taken = this.#takenLsn;
+    // After a crash of Postgres the slot may give once more what was taken.
+    const events = this.#decode(await this.#changes('get')).filter((event) => parseLsn(event.lsn) > taken);
+    const newest = events.at(-1);
+    if (newest !== undefined) this.#takenLsn = parseLsn(newest.lsn);
+    return events;
+  }
+
+  async #changes(how: 'peek' | 'get'): Promise<readonly { readonly data: Buffer }[]> {
+    return this.#outbox.query<{ data: Buffer }>(
+      `SELECT data FROM pg_logical_slot_${how}_binary_changes($1, NULL, NULL, 'proto_version', '1', 'publication_names', 'walrelay')`,
       [this.#slot],
     );
+  }
+
+  #decode(rows: readonly { readonly data: Buffer }[]): RelayedEvent[] {
     // Text in, text out: the oracle must not re-encode what it judges.
     const plugin = new pglr.PgoutputPlugin({ protoVersion: 1, publicationNames: ['walrelay'] });
     const parser = plugin as unknown as { parse(data: Buffer): Message };

@@ -15,6 +15,8 @@ export interface OutboxOptions {
   readonly isRedisOwn?: boolean;
   /** The URL names a node of a cluster: `redis` then reaches all of it. */
   readonly isRedisCluster?: boolean;
+  /** Of the database; else the cluster's, UTF8. */
+  readonly encoding?: 'SQL_ASCII' | undefined;
 }
 
 /**
@@ -60,7 +62,9 @@ export class Outbox implements AsyncDisposable {
 
   static async create(options: OutboxOptions): Promise<Outbox> {
     const name = `wr_${randomBytes(5).toString('hex')}`;
-    await withAdmin(options.databaseUrl, (client) => client.query(`CREATE DATABASE ${name}`));
+    const encoding =
+      options.encoding === undefined ? '' : ` TEMPLATE template0 ENCODING '${options.encoding}'`;
+    await withAdmin(options.databaseUrl, (client) => client.query(`CREATE DATABASE ${name}${encoding}`));
     const outbox = new Outbox(options, name);
     if (options.isInitialized !== false) await outbox.init('--create-table');
     return outbox;

@@ -151,7 +151,7 @@ export const REDIS_REPLIES: readonly RedisReply[] = [
     code: 'REDIS_FULL',
     why: 'ends when streams are trimmed or memory is raised',
     real: [
-      'test/chaos/redis-crash.test.ts › memory full in random moments of a deep pipeline, and raised again: exact',
+      'test/chaos/redis-refusal.test.ts › memory full in random moments of a deep pipeline, and raised again: exact',
     ],
   },
   {
@@ -237,7 +237,7 @@ export const REDIS_REPLIES: readonly RedisReply[] = [
     why: 'somebody must say whose key it is',
     real: [
       'test/integration/bad-input-redis.test.ts › a foreign key under the lane state’s name is named and left alone',
-      'test/chaos/redis-crash.test.ts › one event refused in the middle of a batch: those before it stand, it and the rest follow once it may',
+      'test/chaos/redis-refusal.test.ts › one event refused in the middle of a batch: those before it stand, it and the rest follow once it may',
     ],
   },
   {
@@ -319,7 +319,7 @@ export const REDIS_REPLIES: readonly RedisReply[] = [
     code: 'FENCED',
     why: 'only one may write',
     real: [
-      'test/chaos/redis-crash.test.ts › a batch of a dead session that arrives late is refused by the fence',
+      'test/chaos/redis-refusal.test.ts › a batch of a dead session that arrives late is refused by the fence',
     ],
   },
   {
@@ -329,7 +329,7 @@ export const REDIS_REPLIES: readonly RedisReply[] = [
     code: 'CHAIN_GAP',
     why: 'the slot sends again what is missing',
     real: [
-      'test/chaos/redis-crash.test.ts › a batch that is refused takes its followers with it, though Redis would take them by then',
+      'test/chaos/redis-refusal.test.ts › a batch that is refused takes its followers with it, though Redis would take them by then',
     ],
   },
 ];
