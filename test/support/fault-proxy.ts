@@ -14,14 +14,16 @@ export class FaultProxy implements AsyncDisposable {
   tap: ((connection: ProxiedConnection) => Tap) | null = null;
   readonly #server: Server;
   readonly #connections = new Set<ProxiedConnection>();
+  #target: Target;
   #connectionCount = 0;
 
   private constructor(server: Server, target: Target) {
     this.#server = server;
+    this.#target = target;
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (client) => {
       this.#connectionCount += 1;
-      const connection = new ProxiedConnection(this, client, target, this.#connectionCount);
+      const connection = new ProxiedConnection(this, client, this.#target, this.#connectionCount);
       this.#connections.add(connection);
       connection.onClosed(() => this.#connections.delete(connection));
     });
@@ -29,14 +31,13 @@ export class FaultProxy implements AsyncDisposable {
 
   /** Listens on a free port of the loopback; every connection goes on to where the URL points. */
   static async start(url: string): Promise<FaultProxy> {
-    const { hostname, port } = new URL(url);
     // Half-open connections are a fault of their own, so nothing may end the other half for us.
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(0, '127.0.0.1', resolve);
     });
-    return new FaultProxy(server, { host: hostname, port: Number(port) });
+    return new FaultProxy(server, targetOf(url));
   }
 
   /** The same URL, through the proxy. */
@@ -55,6 +56,11 @@ export class FaultProxy implements AsyncDisposable {
   /** All there ever were. */
   get connectionCount(): number {
     return this.#connectionCount;
+  }
+
+  /** Later connections go to another server, as when a name or a virtual address moves; open ones stay. */
+  redirect(url: string): void {
+    this.#target = targetOf(url);
   }
 
   /** RST to both ends of every connection. */
@@ -308,6 +314,11 @@ interface Target {
 interface Written {
   readonly chunk: Buffer;
   readonly atMs: number;
+}
+
+function targetOf(url: string): Target {
+  const { hostname, port } = new URL(url);
+  return { host: hostname, port: Number(port) };
 }
 
 async function sleep(ms: number): Promise<void> {
