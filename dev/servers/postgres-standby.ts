@@ -14,8 +14,11 @@ export interface PostgresStandby extends PostgresServer {
   readonly slot: string;
   /** Resolves when it has replayed what the primary has flushed by now. */
   caughtUp(): Promise<void>;
-  /** Resolves when these logical slots of the primary would survive a promotion (version 17 or later). */
-  slotsSynced(names: readonly string[]): Promise<void>;
+  /**
+   * Whether these logical slots of the primary would survive a promotion (version 17 or later). A slot becomes ready
+   * only when the primary's has moved past where the standby could begin to decode.
+   */
+  hasSynced(slots: readonly string[]): Promise<boolean>;
   /** Becomes a primary, on the next timeline. The old primary is not asked. */
   promote(): Promise<void>;
 }
@@ -116,7 +119,7 @@ function asStandby(server: PostgresServer, primary: PostgresServer, slot: string
   const until = async (what: string, probe: () => Promise<unknown>): Promise<void> => {
     const deadlineMs = performance.now() + WAIT_MS;
     while ((await probe()) !== true) {
-      if (performance.now() > deadlineMs) throw new Error(`the standby: ${what} after ${WAIT_MS} ms`);
+      if (performance.now() > deadlineMs) throw new Error(`the standby is not ${what} after ${WAIT_MS} ms`);
       await sleep(50);
     }
   };
@@ -125,18 +128,16 @@ function asStandby(server: PostgresServer, primary: PostgresServer, slot: string
       slot,
       async caughtUp() {
         const lsn = await ask(primary.url, 'SELECT pg_current_wal_flush_lsn()::text');
-        await until('not caught up', () =>
+        await until('caught up', () =>
           ask(server.url, 'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn', [lsn]),
         );
       },
-      async slotsSynced(names: readonly string[]) {
+      async hasSynced(slots: readonly string[]) {
+        // A slot of the primary moves on with the next record of running transactions.
+        await ask(primary.url, 'SELECT pg_log_standby_snapshot()');
         const sql = `SELECT count(*) = cardinality($1::text[]) FROM pg_replication_slots
           WHERE slot_name = ANY ($1) AND synced AND NOT temporary AND invalidation_reason IS NULL`;
-        await until(`the slots ${names.join(', ')} not synchronised`, async () => {
-          // A slot becomes ready only when the primary's moves past where the standby could begin to decode.
-          await ask(primary.url, 'SELECT pg_log_standby_snapshot()');
-          return await ask(server.url, sql, [names]);
-        });
+        return (await ask(server.url, sql, [slots])) === true;
       },
       async promote() {
         await ask(server.url, 'SELECT pg_promote(true, 60)');
