@@ -295,8 +295,11 @@ export class Pipe {
     }
     if (bytes.length > 0 && !this.#to.destroyed && !this.#to.writableEnded && !this.#to.write(bytes)) {
       await new Promise<void>((resolve) => {
-        this.#to.once('drain', resolve);
-        this.#to.once('close', resolve);
+        const goOn = (): void => {
+          this.#to.off('drain', goOn).off('close', goOn);
+          resolve();
+        };
+        this.#to.on('drain', goOn).on('close', goOn);
       });
     }
     if (!isCut) return true;
