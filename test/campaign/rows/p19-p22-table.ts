@@ -1,3 +1,4 @@
+import { alterUnderLoad } from '../../support/alter-table.ts';
 import { runCli } from '../../support/cli.ts';
 import { waitForEvents } from '../../support/chaos-links.ts';
 import type { Row } from '../row.ts';
@@ -17,7 +18,7 @@ export const rows: readonly Row[] = [
       scene.startWorkload();
       await waitForEvents(daemon, context.random.int(100, 400));
       const fault = context.fault('ALTER TABLE outbox RENAME TO outbox_moved');
-      await scene.outbox.query('ALTER TABLE outbox RENAME TO outbox_moved');
+      await alterUnderLoad(scene.outbox, 'ALTER TABLE outbox RENAME TO outbox_moved');
       await scene.outbox.query(
         "INSERT INTO outbox_moved (aggregatetype, aggregateid, type, payload) VALUES ('moved', '1', 'created', '{}')",
       );
@@ -82,7 +83,7 @@ export const rows: readonly Row[] = [
           'TRUNCATE outbox CASCADE',
         ]);
         const fault = context.fault(statement);
-        await scene.outbox.query(statement);
+        await alterUnderLoad(scene.outbox, statement);
         await scene.recover(daemon, fault);
       }
       await scene.settle(daemon);
@@ -101,7 +102,7 @@ const HARMLESS_DDL: readonly string[] = [
 async function inTransactionBetweenInserts(scene: Scene, ddl: string, payload = 'payload'): Promise<void> {
   const insert = (column: string): string =>
     `INSERT INTO outbox (aggregatetype, aggregateid, type, ${column}) VALUES ('ddl', '1', 'created', '{"a": 1}');`;
-  await scene.outbox.query(`BEGIN; ${insert('payload')} ${ddl}; ${insert(payload)} COMMIT`);
+  await alterUnderLoad(scene.outbox, `${insert('payload')} ${ddl}; ${insert(payload)}`);
 }
 
 async function partition(context: RowContext): Promise<void> {
@@ -133,8 +134,9 @@ async function partition(context: RowContext): Promise<void> {
   for (let round = 1; round <= 3; round += 1) {
     await waitForEvents(again, round * 150);
     const change = context.fault('a partition is detached, filled, attached');
-    await scene.outbox.query('ALTER TABLE outbox DETACH PARTITION outbox_1');
-    await scene.outbox.query(
+    await alterUnderLoad(scene.outbox, 'ALTER TABLE outbox DETACH PARTITION outbox_1');
+    await alterUnderLoad(
+      scene.outbox,
       'ALTER TABLE outbox ATTACH PARTITION outbox_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1)',
     );
     await scene.outbox.query(
