@@ -1,7 +1,7 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { watchForEnd } from './end-watcher.ts';
 import type { ServerUser } from './server-user.ts';
 import { tempBase } from './temp-base.ts';
 
@@ -23,8 +23,7 @@ export function whyNoSmallFileSystem(): string | null {
   return probe.status === 0 ? null : 'this container may not mount a tmpfs';
 }
 
-/** As in guarded-dir.ts: the kernel closes the pipe however we die, and the mount would outlive us. */
-const WATCHER = `trap '' INT TERM HUP QUIT; cat >/dev/null; umount -l "$1"; rmdir "$1"`;
+const UNMOUNT = 'umount -l "$1"; rmdir "$1"';
 const BALLAST = 'ballast';
 
 export function mountSmallFileSystem(options: {
@@ -40,14 +39,7 @@ export function mountSmallFileSystem(options: {
     rmSync(mountPoint, { recursive: true });
     throw new Error(`no tmpfs could be mounted: ${mounted.stderr}`);
   }
-  const watcher = spawn('/bin/sh', ['-c', WATCHER, 'walrelay-umount', mountPoint], {
-    cwd: '/',
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  const gone = once(watcher, 'exit');
-  gone.catch(() => undefined);
-  watcher.unref();
+  const watcher = watchForEnd(UNMOUNT, [mountPoint]);
   chmodSync(mountPoint, 0o755);
   // The server wants an empty folder, so the ballast stands beside it.
   const path = mkdtempSync(join(mountPoint, 'data-'));
@@ -58,9 +50,7 @@ export function mountSmallFileSystem(options: {
     fill: () => fillWith(ballast),
     makeRoom: () => rmSync(ballast, { force: true }),
     async [Symbol.asyncDispose]() {
-      watcher.ref();
-      watcher.stdin.end();
-      await gone;
+      await watcher.end();
     },
   };
 }

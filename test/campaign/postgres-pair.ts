@@ -16,7 +16,7 @@ export interface PostgresPair {
   readonly scene: Scene;
   readonly daemon: Daemon;
   /** The address points there from now on; who is connected to the other is cut off. */
-  pointTo(server: PostgresServer): Promise<void>;
+  readonly pointTo: (server: PostgresServer) => Promise<void>;
 }
 
 export interface PairOptions {
@@ -53,7 +53,7 @@ export async function openPostgresPair(context: RowContext, options: PairOptions
 export async function openMovingScene(
   context: RowContext,
   first: PostgresServer,
-): Promise<{ readonly scene: Scene; pointTo(server: PostgresServer): Promise<void> }> {
+): Promise<{ readonly scene: Scene; readonly pointTo: PostgresPair['pointTo'] }> {
   const address = context.use(await FaultProxy.start(first.url));
   const scene = await context.openScene({ postgres: { ...first, url: address.url(first.url) } });
   return {
