@@ -20,7 +20,7 @@ export class OnceCheck {
   /** Everything committed by now is confirmed, and stands in the streams exactly. */
   static async begin(scene: Scene, tally: Tally): Promise<OnceCheck> {
     await scene.stopWorkloads();
-    await scene.outbox.waitUntilConfirmed();
+    await scene.outbox.waitUntilConfirmed(120_000);
     await scene.expectExact();
     return new OnceCheck(scene, tally, new Set(await streamIds(scene)));
   }

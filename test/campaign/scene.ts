@@ -73,7 +73,8 @@ export class Scene implements AsyncDisposable {
   /** Starts a relay and waits until it streams. */
   async startStreaming(env: Env = {}, options: DaemonOptions = {}): Promise<Daemon> {
     const daemon = this.start(env, options);
-    await daemon.streaming();
+    // A machine that runs a campaign is a slow one.
+    await daemon.waitForLog('streaming', { timeoutMs: 60_000 });
     return daemon;
   }
 

@@ -4,13 +4,13 @@ import { sessionErrors } from '../support/chaos-links.ts';
 import { createOutbox } from '../support/servers.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-test('a table that is locked while a relay starts leaves no walsenders behind; the relay goes on when it is free', async () => {
+test('a catalog that is locked while a relay starts leaves no walsenders behind; the relay goes on when it is free', async () => {
   await using outbox = await createOutbox();
   await outbox.insert();
   const locking = new Client({ connectionString: outbox.databaseUrl });
   await locking.connect();
   try {
-    await locking.query('BEGIN; LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE');
+    await locking.query('BEGIN; LOCK TABLE pg_publication IN ACCESS EXCLUSIVE MODE');
     const daemon = outbox.start({ WALRELAY_SERVER_SILENCE_MS: '1000', WALRELAY_BACKOFF_MIN_MS: '20' });
     await waitFor('three sessions that wait in vain', () => sessionErrors(daemon).length >= 3);
     const [walsenders] = await outbox.query<{ count: number }>(

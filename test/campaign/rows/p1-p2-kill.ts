@@ -47,7 +47,7 @@ export const rows: readonly Row[] = [
       await long.query(INSERT);
       const transactions = context.random.int(400, 600);
       for (let count = 0; count < transactions; count += 1) await scene.outbox.query(INSERT);
-      await scene.outbox.waitUntilConfirmed();
+      await scene.outbox.waitUntilConfirmed(120_000);
       await scene.outbox.query('CHECKPOINT');
       const resentBefore = await readMetric(daemon, 'walrelay_resent_events_total');
 

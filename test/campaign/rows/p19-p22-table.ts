@@ -1,6 +1,6 @@
 import { alterUnderLoad } from '../../support/alter-table.ts';
 import { runCli } from '../../support/cli.ts';
-import { waitForEvents } from '../../support/chaos-links.ts';
+import { unlessExited, waitForEvents, waitForRelay } from '../../support/chaos-links.ts';
 import type { Row } from '../row.ts';
 import type { RowContext } from '../row-context.ts';
 import type { Scene } from '../scene.ts';
@@ -9,8 +9,8 @@ import { OnceCheck } from '../once-check.ts';
 export const rows: readonly Row[] = [
   {
     id: 'P19',
-    fault: 'the table is renamed under load, and later renamed back',
-    must: ['HALT', 'OK'],
+    fault: 'the table is renamed under load: followed by OID; at the next start its new name is told',
+    must: ['OK', 'HALT'],
     runs: 3,
     async run(context) {
       const scene = await context.openScene();
@@ -19,15 +19,25 @@ export const rows: readonly Row[] = [
       await waitForEvents(daemon, context.random.int(100, 400));
       const fault = context.fault('ALTER TABLE outbox RENAME TO outbox_moved');
       await alterUnderLoad(scene.outbox, 'ALTER TABLE outbox RENAME TO outbox_moved');
-      await scene.outbox.query(
-        "INSERT INTO outbox_moved (aggregatetype, aggregateid, type, payload) VALUES ('moved', '1', 'created', '{}')",
+      await insertMoved(scene);
+      await unlessExited(daemon, scene.outbox.waitForLength(scene.outbox.stream('moved'), 1, 60_000));
+      context.recovered(fault);
+      await waitForRelay(daemon, 'a warning', () =>
+        daemon.log.some(({ level, msg }) => level === 'warn' && msg.includes('"outbox_moved"')),
       );
-      await scene.expectHalt(daemon, ['TABLE_MISSING'], { entries: 'any' });
+      const stopped = await daemon.stop();
+      if (stopped.exitCode !== 0) throw new Error(`the relay exited with ${stopped.exitCode}`);
+
+      await insertMoved(scene);
+      const missing = scene.start();
+      await scene.expectHalt(missing, ['TABLE_MISSING'], { notPast: await scene.confirmed() });
+      const hint = missing.log.findLast(({ err }) => err?.code === 'TABLE_MISSING')?.err?.hint ?? '';
+      if (!hint.includes('outbox_moved')) throw new Error(`the fix does not name the new name: ${hint}`);
+      const back = context.fault('ALTER TABLE outbox_moved RENAME TO outbox');
       await scene.outbox.query('ALTER TABLE outbox_moved RENAME TO outbox');
-      fault.over();
       const again = await scene.startStreaming();
-      await scene.recover(again, fault);
-      // Also what was committed while the table had the other name.
+      await scene.recover(again, back);
+      // Also what was committed while the table had the other name, and nobody relayed.
       await scene.settle(again);
     },
   },
@@ -99,6 +109,12 @@ const HARMLESS_DDL: readonly string[] = [
   'ALTER TABLE outbox DROP COLUMN created_at, ADD COLUMN created_at timestamptz DEFAULT now()',
 ];
 
+async function insertMoved(scene: Scene): Promise<void> {
+  await scene.outbox.query(
+    "INSERT INTO outbox_moved (aggregatetype, aggregateid, type, payload) VALUES ('moved', '1', 'created', '{}')",
+  );
+}
+
 async function inTransactionBetweenInserts(scene: Scene, ddl: string, payload = 'payload'): Promise<void> {
   const insert = (column: string): string =>
     `INSERT INTO outbox (aggregatetype, aggregateid, type, ${column}) VALUES ('ddl', '1', 'created', '{"a": 1}');`;
@@ -111,7 +127,7 @@ async function partition(context: RowContext): Promise<void> {
   scene.startWorkload();
   await waitForEvents(daemon, 200);
   await scene.stopWorkloads();
-  await scene.outbox.waitUntilConfirmed();
+  await scene.outbox.waitUntilConfirmed(120_000);
   const fault = context.fault('the table is swapped for a partitioned one');
   await scene.outbox.query(`BEGIN;
     ALTER TABLE outbox RENAME TO outbox_before;
@@ -119,7 +135,7 @@ async function partition(context: RowContext): Promise<void> {
     CREATE TABLE outbox_0 PARTITION OF outbox FOR VALUES WITH (MODULUS 2, REMAINDER 0);
     CREATE TABLE outbox_1 PARTITION OF outbox FOR VALUES WITH (MODULUS 2, REMAINDER 1);
     ALTER PUBLICATION walrelay SET TABLE outbox; COMMIT`);
-  await scene.expectHalt(daemon, ['PUBLICATION_CHANGED'], { entries: 'any' });
+  await scene.expectHalt(daemon, ['TABLE_REPLACED', 'PUBLICATION_CHANGED'], { entries: 'any' });
   await scene.outbox.query('ALTER PUBLICATION walrelay SET (publish_via_partition_root = false)');
   await scene.expectHalt(scene.start(), ['PUBLICATION_UNSUITABLE'], { entries: 'any' });
   await scene.outbox.query('ALTER PUBLICATION walrelay SET (publish_via_partition_root = true)');

@@ -41,7 +41,7 @@ export const rows: readonly Row[] = [
       await standby.stop();
       await scene.deliverCanary();
       await scene.stopWorkloads();
-      await scene.outbox.waitUntilConfirmed();
+      await scene.outbox.waitUntilConfirmed(120_000);
       await scene.expectExact();
       const before = await scene.outbox.redis.xlen(scene.outbox.stream('canary'));
       context.fault('the primary is killed, the lagging standby promoted', { isKill: true });
@@ -73,7 +73,7 @@ export const rows: readonly Row[] = [
       await waitForEvents(daemon, context.random.int(200, 600));
       await failOver(context, pair);
       await scene.stopWorkloads();
-      await scene.outbox.waitUntilConfirmed();
+      await scene.outbox.waitUntilConfirmed(120_000);
 
       await primary.start();
       const fault = context.fault('the address points to the old primary again');

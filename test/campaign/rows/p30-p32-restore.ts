@@ -115,7 +115,7 @@ async function moveToNewCluster(context: RowContext, old: PostgresServer, move: 
   scene.startWorkload({ bigEvery: 0 });
   await waitForEvents(again, 300);
   await scene.stopWorkloads();
-  await scene.outbox.waitUntilConfirmed();
+  await scene.outbox.waitUntilConfirmed(120_000);
   const committed = await scene.outbox.query<{ id: string }>(
     "SELECT id FROM outbox WHERE aggregatetype = 'canary'",
   );

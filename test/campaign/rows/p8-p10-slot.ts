@@ -84,7 +84,7 @@ async function behindItsBack<Limit>(
   context.note(isFrozen ? 'the relay is frozen' : 'the relay is stopped');
   if (isFrozen) {
     await scene.stopWorkloads();
-    await scene.outbox.waitUntilConfirmed();
+    await scene.outbox.waitUntilConfirmed(120_000);
     first.signal('SIGSTOP');
     await terminateWalsender(scene.outbox);
   } else {
