@@ -39,7 +39,7 @@ export async function openPostgresPair(context: RowContext, options: PairOptions
   const oracle = `${name}_oracle`;
   // The truth has to be told by whoever is primary at the end.
   const slots = options.hasFailoverSlot === false ? [oracle] : [name, oracle];
-  for (const slot of slots) await makeFailoverSlot(scene.outbox.databaseUrl, slot);
+  for (const slot of [name, oracle]) await setFailover(scene.outbox.databaseUrl, slot, slots.includes(slot));
   const daemon = await scene.startStreaming();
   await waitForRelay(daemon, 'the slots to be synchronised', async () => {
     // Nothing has been committed yet that the oracle would miss.
@@ -73,14 +73,14 @@ export async function streamsAgain(daemon: Daemon, before: number): Promise<void
 }
 
 /** By the replication protocol: SQL can only create such a slot. */
-async function makeFailoverSlot(url: string, slot: string): Promise<void> {
+async function setFailover(url: string, slot: string, hasFailover: boolean): Promise<void> {
   const client = new Client({ connectionString: url, replication: 'database' } as ConstructorParameters<
     typeof Client
   >[0]);
   await client.connect();
   try {
     await waitFor('the slot to be free', () =>
-      client.query(`ALTER_REPLICATION_SLOT ${slot} (FAILOVER true)`).then(
+      client.query(`ALTER_REPLICATION_SLOT ${slot} (FAILOVER ${hasFailover})`).then(
         () => true,
         (error: Error & { code?: string }) => {
           if (error.code === '55006') return false;
