@@ -14,12 +14,13 @@ import { OnceCheck } from '../once-check.ts';
 import type { Row } from '../row.ts';
 import type { Scene } from '../scene.ts';
 
-/** Little WAL may be kept for a slot, and checkpoints come early. */
+/** Little WAL may be kept for a slot, and a checkpoint comes only when the row asks for it. */
 const SMALL = {
   max_slot_wal_keep_size: '16MB',
   wal_keep_size: '0',
   min_wal_size: '32MB',
-  max_wal_size: '32MB',
+  max_wal_size: '1GB',
+  checkpoint_timeout: '1h',
 };
 
 const WATCHFUL = { WALRELAY_WAL_LOOK_INTERVAL_MS: '200' };
