@@ -118,14 +118,14 @@ test('after a fork is accepted, what both histories have in common does not come
   await outbox.waitForLength(outbox.stream(), 1);
   await hasty.kill();
   await primary.stop();
-  await using promoted = await CopiedPostgres.standbyOf(primary);
+  await using promoted = await startPostgresCopy(primary, { isStandby: true });
   await primary.start();
   const onlyHere = await relayOne(outbox);
-  await promoted.promote();
-  const env = { DATABASE_URL: promoted.urlOf(outbox.name) };
+  await runSql(promoted.url, PROMOTE);
+  const env = { DATABASE_URL: inDatabase(promoted.url, outbox.name) };
   expect(await refusedRun(outbox, env)).toMatchObject({ code: 'TIMELINE_FORK' });
   expect(await acceptEpoch(outbox, env)).toContain('does not come twice');
-  const fresh = await idOf(promoted.query(outbox.name, INSERT));
+  const fresh = await idOf(runSql(env.DATABASE_URL, INSERT));
   await relayUntil(outbox, env, [fresh]);
   expect(await idsOf(outbox)).toEqual([common, onlyHere, fresh]);
 });
