@@ -14,11 +14,10 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { RedisBinary } from './redis-binary.ts';
 
 const run = promisify(execFile);
 
-export interface AptArchive {
+export interface AptArchive<Found> {
   /** The folder in the cache. */
   readonly name: string;
   readonly packages: readonly string[];
@@ -26,18 +25,18 @@ export interface AptArchive {
   readonly sources?: string;
   /** Makes what was unpacked fit to run. */
   readonly prepare?: (root: string) => void;
-  /** Undefined when the server is not there, or does not run here. */
-  readonly find: (root: string) => RedisBinary | undefined;
+  /** Undefined when what is wanted is not there, or does not run here. */
+  readonly find: (root: string) => Found | undefined;
 }
 
 const REPOSITORY_ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const APT_TIMEOUT_MS = 120_000;
 
 /**
- * A server without root: Debian's packages, downloaded by apt and unpacked into a cache folder, never installed.
+ * A server or library without root: Debian's packages, downloaded by apt and unpacked into a cache folder, never installed.
  * Undefined where there is no apt; rejects when apt is there and cannot deliver.
  */
-export async function unpackFromApt(archive: AptArchive): Promise<RedisBinary | undefined> {
+export async function unpackFromApt<Found>(archive: AptArchive<Found>): Promise<Found | undefined> {
   const cache = cacheDir();
   const unpacked = join(cache, `${archive.name}-${process.arch}`);
   const cached = archive.find(unpacked);
@@ -67,7 +66,7 @@ async function hasApt(): Promise<boolean> {
   }
 }
 
-async function downloadAndUnpack(work: string, archive: AptArchive): Promise<string> {
+async function downloadAndUnpack(work: string, archive: AptArchive<unknown>): Promise<string> {
   const archives = join(work, 'archives');
   const root = join(work, 'root');
   mkdirSync(archives);
@@ -89,7 +88,7 @@ async function downloadAndUnpack(work: string, archive: AptArchive): Promise<str
 async function download(
   into: string,
   aptOptions: readonly string[],
-  { packages }: AptArchive,
+  { packages }: AptArchive<unknown>,
 ): Promise<void> {
   await run('apt-get', [...aptOptions, 'download', ...packages], { cwd: into, timeout: APT_TIMEOUT_MS });
 }
@@ -111,7 +110,7 @@ async function ownAptLists(work: string, sources: string | undefined): Promise<s
 }
 
 /** In one step, so that a parallel run sees nothing or everything. */
-function publish(fresh: string, target: string, { find }: AptArchive): void {
+function publish(fresh: string, target: string, { find }: AptArchive<unknown>): void {
   try {
     renameSync(fresh, target);
   } catch (error) {

@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { watchForEnd } from './end-watcher.ts';
 import type { ServerUser } from './server-user.ts';
 import { tempBase } from './temp-base.ts';
 
@@ -15,15 +14,11 @@ export interface GuardedDir {
 }
 
 /**
- * The watcher blocks on a pipe of which this process holds the only other end. The kernel closes that end
- * however we die, SIGKILL included, so one mechanism serves dispose, normal exit, Ctrl-C and a crash.
- * It signals the whole process group, reads the pid only then (a server may have been started again), resumes
- * what a test has stopped, and gives up waiting after a second: a zombie that nobody reaps stays visible.
- * (`kill -s 0 --`, for dash takes no `--` after `-0`.)
+ * Signals the whole process group, reads the pid only then (a server may have been started again), resumes what a
+ * test has stopped, and gives up waiting after a second: a zombie that nobody reaps stays visible. (`kill -s 0 --`,
+ * for dash takes no `--` after `-0`.)
  */
-const WATCHER = `
-trap '' INT TERM HUP QUIT
-cat >/dev/null
+const TIDY_UP = `
 pid=$(cat "$1/guarded.pid" 2>/dev/null)
 if [ -n "$pid" ]; then
   kill -s "$2" -- "-$pid" 2>/dev/null
@@ -46,15 +41,7 @@ export interface GuardedDirOptions {
 export function openGuardedDir({ prefix, user, endSignal }: GuardedDirOptions): GuardedDir {
   const path = mkdtempSync(join(tempBase(user), prefix));
   const pidFile = join(path, 'guarded.pid');
-  // In a session of its own, so that Ctrl-C in the terminal does not end the watcher first.
-  const watcher = spawn('/bin/sh', ['-c', WATCHER, 'walrelay-watcher', path, endSignal], {
-    cwd: '/',
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  const gone = once(watcher, 'exit');
-  gone.catch(() => undefined);
-  watcher.unref();
+  const watcher = watchForEnd(TIDY_UP, [path, endSignal]);
   if (user !== undefined) chownSync(path, user.uid, user.gid);
 
   return {
@@ -64,9 +51,7 @@ export function openGuardedDir({ prefix, user, endSignal }: GuardedDirOptions): 
       else writeFileSync(pidFile, `${pid}\n`);
     },
     async remove() {
-      watcher.ref();
-      watcher.stdin.end();
-      await gone;
+      await watcher.end();
     },
   };
 }

@@ -1,5 +1,5 @@
 /** What the tests, the demo and the benches need of a Postgres that lives for minutes and only on loopback. */
-const DEFAULT_SETTINGS: Readonly<Record<string, string>> = {
+export const TEST_SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   wal_level: 'logical',
@@ -20,11 +20,7 @@ const DEFAULT_SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /** Lines for the end of postgresql.conf, where the last line of a name wins. */
-export function postgresConf(options: {
-  readonly port: number;
-  readonly settings: Readonly<Record<string, string>>;
-}): string {
-  const settings = { ...DEFAULT_SETTINGS, port: String(options.port), ...options.settings };
+export function postgresConf(settings: Readonly<Record<string, string>>): string {
   return Object.entries(settings)
     .map(([name, value]) => `\n${name} = '${value.replaceAll("'", "''")}'`)
     .concat('\n')

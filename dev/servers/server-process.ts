@@ -17,7 +17,7 @@ export interface ServerCommand {
   readonly dir: GuardedDir;
   readonly logFile: string;
   readonly user?: ServerUser | undefined;
-  readonly env?: Record<string, string> | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
 /**

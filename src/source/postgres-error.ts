@@ -131,6 +131,9 @@ const HINTS: Readonly<Record<string, string>> = {
   '53400':
     'Drop a replication slot that is not needed (SELECT * FROM pg_replication_slots;), or raise max_replication_slots ' +
     'and restart Postgres.',
+  '57014':
+    'None needed when somebody cancelled it. Else something holds a lock on the table: SELECT pid, ' +
+    "pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';",
 };
 
 const HINTS_BY_PHASE: Partial<Record<PostgresPhase, Readonly<Record<string, string>>>> = {

@@ -62,7 +62,13 @@ export class ReplicationConnection {
       return fixed.socket;
     };
     const service = new LogicalReplicationService(
-      { ...config, stream: stream as () => Socket },
+      {
+        ...config,
+        stream: stream as () => Socket,
+        // A walsender that waits for a lock does not notice that its client has gone: a limit of its own, a little
+        // shorter than ours, or each attempt would leave one behind. It does not count for START_REPLICATION.
+        ...(answerTimeoutMs === 0 ? {} : { statement_timeout: Math.ceil(answerTimeoutMs * 0.8) }),
+      },
       {
         acknowledge: { auto: false, timeoutSeconds: 0 },
         flowControl: { enabled: false },

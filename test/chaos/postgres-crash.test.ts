@@ -16,9 +16,9 @@ import {
 import { chaosSeed, Random } from '../support/chaos-random.ts';
 import type { Daemon } from '../support/cli.ts';
 import { Oracle } from '../support/exactness.ts';
-import type { FaultProxy } from '../support/fault-proxy.ts';
 import { Outbox } from '../support/outbox.ts';
-import { flushLsnOf, FrameReader } from '../support/protocol-points.ts';
+import { countStatuses, timeWithStatuses } from '../support/status-frames.ts';
+import { terminateWalsender } from '../support/walsender.ts';
 import { Workload } from '../support/workload.ts';
 
 let postgres: PostgresServer;
@@ -113,7 +113,7 @@ test('a fast shutdown under load waits for no relay: it ends at once, and the re
   const daemon = outbox.start(links.env);
   await using workload = Workload.start({ databaseUrl: outbox.databaseUrl, seed: chaosSeed('fast') });
   await waitForEvents(daemon, 500);
-  const { ms, perSecond } = await timeFastStop(statuses);
+  const { ms, perSecond } = await timeWithStatuses(statuses, () => postgres.stop('fast'));
   console.log(`fast shutdown, Redis healthy: ${ms} ms, ${perSecond} status updates a second`);
   expect(ms).toBeLessThan(10_000);
   expect(perSecond).toBeLessThan(50);
@@ -137,7 +137,7 @@ test('a fast shutdown while Redis does not answer still ends, and the relay goes
   redis.pause();
   try {
     await waitForRelay(daemon, 'unanswered batches', () => readMetric(daemon, 'walrelay_in_flight_batches'));
-    const { ms, perSecond } = await timeFastStop(statuses);
+    const { ms, perSecond } = await timeWithStatuses(statuses, () => postgres.stop('fast'));
     console.log(`fast shutdown, Redis stopped: ${ms} ms, ${perSecond} status updates a second`);
     expect(ms).toBeLessThan(10_000);
     expect(perSecond).toBeLessThan(50);
@@ -187,39 +187,7 @@ test('a walsender terminated while a batch is in flight, its connection gone bef
   expect(await settle({ outbox, oracle, daemon })).toBe(1);
 });
 
-async function terminateWalsender(outbox: Outbox): Promise<boolean> {
-  const rows = await outbox.query(
-    'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active',
-    [outbox.name],
-  );
-  return rows.length > 0;
-}
-
 async function phaseOf(daemon: Daemon): Promise<string> {
   const response = await fetch(`${await daemon.httpUrl()}/livez`);
   return ((await response.json()) as { phase: string }).phase;
-}
-
-async function timeFastStop(statuses: { count: number }): Promise<{ ms: number; perSecond: number }> {
-  const countBefore = statuses.count;
-  const startedAtMs = performance.now();
-  await postgres.stop('fast');
-  const ms = Math.round(performance.now() - startedAtMs);
-  // A stop of a few milliseconds is no rate.
-  return { ms, perSecond: Math.round((statuses.count - countBefore) / Math.max(1, ms / 1000)) };
-}
-
-/** Counts the status updates on their way to Postgres. */
-function countStatuses(proxy: FaultProxy): { count: number } {
-  const counted = { count: 0 };
-  proxy.tap = () => {
-    const frames = new FrameReader({ hasStartup: true });
-    return {
-      onUpstream(chunk) {
-        for (const frame of frames.push(chunk)) if (flushLsnOf(frame) !== null) counted.count += 1;
-        return chunk;
-      },
-    };
-  };
-  return counted;
 }

@@ -2,9 +2,10 @@ import { rmSync } from 'node:fs';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import { copyFiles, startPostgresCopy } from '../../dev/servers/postgres-copy.ts';
 import { runCli } from '../support/cli.ts';
 import { Outbox } from '../support/outbox.ts';
-import { CopiedPostgres, copyFiles } from '../support/setup-copied-postgres.ts';
+import { inDatabase, runSql } from '../support/run-sql.ts';
 import {
   acceptEpoch,
   expectRelays,
@@ -17,6 +18,8 @@ import { waitFor } from '../support/wait-for.ts';
 
 const INSERT = `INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
   VALUES ('order', '1', 'created', '{}') RETURNING id`;
+
+const PROMOTE = 'SELECT pg_promote(true, 30)';
 
 let primary: PostgresServer;
 
@@ -63,10 +66,10 @@ test('the promotion of a standby that had everything is noted and survived; the 
   const relayed = await relayOne(outbox);
   const waiting = await outbox.insert();
   await primary.stop();
-  await using promoted = await CopiedPostgres.standbyOf(primary);
-  await promoted.promote();
-  const fresh = await idOf(promoted.query(outbox.name, INSERT));
-  const env = { DATABASE_URL: promoted.urlOf(outbox.name) };
+  await using promoted = await startPostgresCopy(primary, { isStandby: true });
+  await runSql(promoted.url, PROMOTE);
+  const env = { DATABASE_URL: inDatabase(promoted.url, outbox.name) };
+  const fresh = await idOf(runSql(env.DATABASE_URL, INSERT));
   await relayUntil(outbox, env, [waiting, fresh]);
   expect(await idsOf(outbox)).toEqual([relayed, waiting, fresh]);
   expect(await outbox.redis.hget(outbox.metaKey, 'timeline')).toBe('2');
@@ -86,22 +89,22 @@ test('the promotion of a standby that lacked relayed events is a fork: the relay
   await using outbox = await createOutbox();
   await relayOne(outbox);
   await primary.stop();
-  await using promoted = await CopiedPostgres.standbyOf(primary);
+  await using promoted = await startPostgresCopy(primary, { isStandby: true });
   await primary.start();
   const onlyHere = await relayOne(outbox);
-  await promoted.promote();
-  const env = { DATABASE_URL: promoted.urlOf(outbox.name) };
+  await runSql(promoted.url, PROMOTE);
+  const env = { DATABASE_URL: inDatabase(promoted.url, outbox.name) };
   const slot = `SELECT confirmed_flush_lsn::text AS lsn FROM pg_replication_slots WHERE slot_name = '${outbox.name}'`;
-  const before = await promoted.query(outbox.name, slot);
+  const before = await runSql(env.DATABASE_URL, slot);
   const refusal = await refusedRun(outbox, env);
   expect(refusal).toMatchObject({ code: 'TIMELINE_FORK', exitCode: 67 });
   expect(refusal.message).toContain('the lost primary had committed them, this server has not');
   expect(refusal.hint).toContain('walrelay epoch accept');
-  expect(await promoted.query(outbox.name, slot)).toEqual(before);
+  expect(await runSql(env.DATABASE_URL, slot)).toEqual(before);
 
   const accepted = await acceptEpoch(outbox, env);
   expect(accepted).toContain('Streams may hold events that this server never had');
-  const fresh = await idOf(promoted.query(outbox.name, INSERT));
+  const fresh = await idOf(runSql(env.DATABASE_URL, INSERT));
   await relayUntil(outbox, env, [fresh]);
   expect(await idsOf(outbox)).toContain(onlyHere);
 });
@@ -115,14 +118,14 @@ test('after a fork is accepted, what both histories have in common does not come
   await outbox.waitForLength(outbox.stream(), 1);
   await hasty.kill();
   await primary.stop();
-  await using promoted = await CopiedPostgres.standbyOf(primary);
+  await using promoted = await startPostgresCopy(primary, { isStandby: true });
   await primary.start();
   const onlyHere = await relayOne(outbox);
-  await promoted.promote();
-  const env = { DATABASE_URL: promoted.urlOf(outbox.name) };
+  await runSql(promoted.url, PROMOTE);
+  const env = { DATABASE_URL: inDatabase(promoted.url, outbox.name) };
   expect(await refusedRun(outbox, env)).toMatchObject({ code: 'TIMELINE_FORK' });
   expect(await acceptEpoch(outbox, env)).toContain('does not come twice');
-  const fresh = await idOf(promoted.query(outbox.name, INSERT));
+  const fresh = await idOf(runSql(env.DATABASE_URL, INSERT));
   await relayUntil(outbox, env, [fresh]);
   expect(await idsOf(outbox)).toEqual([common, onlyHere, fresh]);
 });

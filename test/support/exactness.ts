@@ -12,16 +12,22 @@ export class Oracle {
   readonly #outbox: Outbox;
   readonly #slot: string;
   #takenLsn: Lsn = ZERO_LSN;
+  /** A table that is renamed stays the outbox. */
+  readonly #tableOid: number;
 
-  private constructor(outbox: Outbox, slot: string) {
+  private constructor(outbox: Outbox, slot: string, tableOid: number) {
     this.#outbox = outbox;
     this.#slot = slot;
+    this.#tableOid = tableOid;
   }
 
   static async create(outbox: Outbox): Promise<Oracle> {
     const slot = `${outbox.name}_oracle`;
     await outbox.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
-    return new Oracle(outbox, slot);
+    const [table] = await outbox.query<{ oid: number | null }>(
+      "SELECT to_regclass('outbox')::oid::int AS oid",
+    );
+    return new Oracle(outbox, slot, table?.oid ?? 0);
   }
 
   /** All there ever was. */
@@ -60,7 +66,7 @@ export class Oracle {
         commitLsn = formatPadded(message.commitLsn ?? '');
         committedAt = formatMicros(message.commitTime ?? 0n);
         seq = 0;
-      } else if (message.tag === 'insert' && message.relation?.name === 'outbox') {
+      } else if (message.tag === 'insert' && this.#isOutbox(message)) {
         const values = rawTuple(data);
         const value = (name: string) =>
           values[message.relation?.columns.findIndex((column) => column.name === name) ?? -1] ?? '';
@@ -80,13 +86,21 @@ export class Oracle {
     }
     return events;
   }
+
+  #isOutbox({ relation }: Message): boolean {
+    return relation?.name === 'outbox' || relation?.relationOid === this.#tableOid;
+  }
 }
 
 interface Message {
   readonly tag: string;
   readonly commitLsn?: string | null;
   readonly commitTime?: bigint;
-  readonly relation?: { readonly name: string; readonly columns: readonly { readonly name: string }[] };
+  readonly relation?: {
+    readonly relationOid: number;
+    readonly name: string;
+    readonly columns: readonly { readonly name: string }[];
+  };
 }
 
 /** The text values of an Insert, straight from its bytes. */

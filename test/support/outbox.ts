@@ -179,6 +179,8 @@ export class Outbox implements AsyncDisposable {
 
 async function withAdmin<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({ connectionString: url });
+  // What goes wrong is thrown by the query; a connection that breaks afterwards is nobody's concern.
+  client.on('error', () => undefined);
   await client.connect();
   try {
     return await work(client);

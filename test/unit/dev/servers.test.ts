@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { packagedPostgresVersion } from '../../../dev/servers/embedded-postgres.ts';
 import { parsePostgresVersion } from '../../../dev/servers/postgres-binaries.ts';
-import { postgresConf } from '../../../dev/servers/postgres-conf.ts';
+import { postgresConf, TEST_SETTINGS } from '../../../dev/servers/postgres-conf.ts';
 import { parseProcStat } from '../../../dev/servers/process-tree.ts';
 import { withoutPassword } from '../../../dev/servers/provided-server.ts';
 import { parseRedisVersion } from '../../../dev/servers/redis-binary.ts';
@@ -20,16 +20,14 @@ describe('the description of a given server', () => {
 
 describe('postgresql.conf', () => {
   test('takes a setting of the caller over ours', () => {
-    const conf = postgresConf({ port: 15_432, settings: { wal_level: 'replica' } });
+    const conf = postgresConf({ ...TEST_SETTINGS, port: '15432', wal_level: 'replica' });
     expect(conf).toContain("\nport = '15432'\n");
     expect(conf).toContain("\nwal_level = 'replica'\n");
     expect(conf).not.toContain("wal_level = 'logical'");
   });
 
   test('survives a quote in a value', () => {
-    expect(postgresConf({ port: 1, settings: { cluster_name: "it's" } })).toContain(
-      "cluster_name = 'it''s'\n",
-    );
+    expect(postgresConf({ cluster_name: "it's" })).toContain("cluster_name = 'it''s'\n");
   });
 });
 
