@@ -69,6 +69,12 @@ export function isClean(report: Pick<AuditReport, 'findings'>): boolean {
   return FINDINGS.every((finding) => report.findings[finding] === 0);
 }
 
+/** Clean, or nothing was wrong but missing events, and these stand now. */
+export function isMended({ findings, repair }: Pick<AuditReport, 'findings' | 'repair'>): boolean {
+  const isRecovered = repair?.isDone === true && repair.left === 0;
+  return FINDINGS.every((finding) => findings[finding] === 0 || (finding === 'missing' && isRecovered));
+}
+
 /** Microseconds since 1970 as ISO 8601 in UTC. */
 export function formatUs(us: bigint): string {
   const seconds = us >= 0n ? us / 1_000_000n : (us - 999_999n) / 1_000_000n;

@@ -4,6 +4,7 @@ import {
   type Finding,
   FINDINGS,
   isClean,
+  isMended,
   type Note,
   NOTES,
 } from './audit-report.ts';
@@ -24,7 +25,11 @@ export function renderReport(report: AuditReport): string {
     ...told.flatMap((note) => section(NOTE_NAMES[note], notes[note], NOTE_TEXTS[note], report, note)),
     '',
     ...repairLines(report),
-    isClean(report) ? 'Clean.' : 'Not clean.',
+    isClean(report)
+      ? 'Clean.'
+      : isMended(report)
+        ? 'Clean again: what was missing was recovered.'
+        : 'Not clean.',
   ];
   return `${lines.join('\n')}\n`;
 }

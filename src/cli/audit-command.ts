@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { AuditProgress } from '../audit/audit-progress.ts';
-import { type AuditReport, FINDINGS } from '../audit/audit-report.ts';
+import { type AuditReport, isMended } from '../audit/audit-report.ts';
 import { ReadingConnection } from '../audit/reading-connection.ts';
 import { RedisByKey } from '../audit/redis-by-key.ts';
 import { grouped, renderReport } from '../audit/render-report.ts';
@@ -130,13 +130,6 @@ async function repaired(
     ...report,
     repair: options.yes === true ? await doIt() : { isDone: false, recovered: 0, left: missing },
   };
-}
-
-/** Clean, or nothing was wrong but missing events, and these stand now. */
-function isMended({ findings, repair: done }: AuditReport): boolean {
-  return FINDINGS.every((finding) =>
-    finding === 'missing' ? findings.missing === 0 || done?.left === 0 : findings[finding] === 0,
-  );
 }
 
 export function progressOn(line: ProgressLine): AuditProgress {
