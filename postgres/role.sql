@@ -20,3 +20,9 @@ SELECT 'CREATE ROLE walrelay' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolna
 ALTER ROLE walrelay WITH LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD :'relay_password';
 
 GRANT CONNECT ON DATABASE :"DBNAME" TO walrelay;
+
+-- Optional: for `walrelay audit`, `replay` and `explain`, and for WALRELAY_AUDIT_INTERVAL_MS. The name of your table; the
+-- schema, where PUBLIC has no USAGE on it.
+--
+--   GRANT USAGE ON SCHEMA public TO walrelay;
+--   GRANT SELECT ON public.outbox TO walrelay;

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { PeriodicAudit } from '../audit/periodic-audit.ts';
 import { SETTING_GROUPS } from '../config/settings.ts';
 import { componentLogger } from '../ops/logger.ts';
 import { RelayMetrics } from '../ops/metrics.ts';
@@ -41,8 +42,23 @@ async function run(command: Command, version: string): Promise<void> {
       random: Math.random,
       isStealing: command.opts<{ steal?: true }>().steal === true,
     });
+    const audit =
+      settings.auditIntervalMs === 0
+        ? null
+        : PeriodicAudit.start(
+            settings,
+            holderName(),
+            componentLogger(logger, 'audit'),
+            metrics.createAuditMetrics(),
+          );
     return {
-      run: () => relay.run(),
+      run: async () => {
+        try {
+          await relay.run();
+        } finally {
+          await audit?.stop();
+        }
+      },
       requestStop: () => relay.requestStop(),
       livez: () => ({ ok: relay.status.isAlive, body: relay.status }),
       readyz: () => ({ ok: relay.status.isStreaming, body: relay.status }),

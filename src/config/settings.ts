@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { formatByteSize, GiB, KiB, MiB } from './byte-size.ts';
+import { GiB, KiB, MiB } from './byte-size.ts';
+import { checkTogether } from './check-together.ts';
 import { postgresUrl, redisUrl } from './connection-url.ts';
 import {
   byteSize,
@@ -164,6 +165,13 @@ export const settingShape = {
     default: 'payload',
     description: 'The column whose bytes are delivered.',
   }),
+  columnTime: setting(identifier(), {
+    group: 'columns',
+    default: 'created_at',
+    description:
+      'The column that says when a row was inserted, by the clock of Postgres; none if there is none. For audit, replay ' +
+      'and explain.',
+  }),
 
   pollIntervalMs: setting(milliseconds({ min: 1, max: 60 * MINUTE_MS }), {
     group: 'polling',
@@ -322,6 +330,17 @@ export const settingShape = {
     default: '10000',
     description: 'How often the WAL kept for the slot is measured, also while nothing streams.',
   }),
+  auditIntervalMs: setting(milliseconds({ min: 0, max: 24 * 60 * MINUTE_MS }), {
+    group: 'timing',
+    default: '0',
+    description:
+      'How often `run` compares the newest rows of the table with the streams; 0 for never. Needs SELECT on the table.',
+  }),
+  auditRowsPerSecondMax: setting(wholeNumber({ min: 1, max: 10_000_000 }), {
+    group: 'limits',
+    default: '5000',
+    description: 'How many rows, and entries, the audit of `run` reads a second.',
+  }),
   standbyPollMs: setting(milliseconds({ min: 10, max: MINUTE_MS }), {
     group: 'timing',
     default: '50',
@@ -331,70 +350,13 @@ export const settingShape = {
 
 export type SettingKey = keyof typeof settingShape;
 
-type Values = { readonly [Key in SettingKey]: z.output<(typeof settingShape)[Key]> };
+export type SettingValues = { readonly [Key in SettingKey]: z.output<(typeof settingShape)[Key]> };
 
 /** What every other part of Walrelay is given: complete, typed, deep-frozen. */
-export type Settings = Omit<Values, 'metaKey'> & { readonly metaKey: string };
+export type Settings = Omit<SettingValues, 'metaKey'> & { readonly metaKey: string };
 
 export const settingsSchema = z
   .object(settingShape)
   // Even when other fields were refused: an operator wants every problem in one go.
   .superRefine(checkTogether, { when: () => true })
   .transform((values): Settings => ({ ...values, metaKey: values.metaKey ?? `walrelay:${values.slot}` }));
-
-/** Settings that must fit each other. A refused field is not what its type says here, so each rule looks first. */
-function checkTogether(values: Values, context: z.RefinementCtx): void {
-  const refused = new Set(context.issues.map((issue) => issue.path?.[0]));
-  const areValid = (...keys: SettingKey[]) => keys.every((key) => !refused.has(key));
-  const refuse = (key: SettingKey, message: string) => {
-    context.addIssue({ code: 'custom', path: [key], message });
-  };
-
-  if (areValid('backoffMinMs', 'backoffMaxMs') && values.backoffMaxMs < values.backoffMinMs) {
-    refuse('backoffMaxMs', `at least backoffMinMs, which is ${values.backoffMinMs}`);
-  }
-
-  if (areValid('memoryBudgetBytes', 'eventBytesMax', 'inFlightBatchesMax', 'batchBytesMax')) {
-    // One largest event being assembled from the socket while another waits to be sent, and every batch in flight:
-    // with less, the socket would be paused for ever in the middle of an event.
-    const needed = 2 * values.eventBytesMax + values.inFlightBatchesMax * values.batchBytesMax;
-    if (values.memoryBudgetBytes < needed) {
-      refuse(
-        'memoryBudgetBytes',
-        `at least ${formatByteSize(needed)}: 2 x eventBytesMax (${formatByteSize(values.eventBytesMax)}; one read ` +
-          `while another is sent) + inFlightBatchesMax (${values.inFlightBatchesMax}) x ` +
-          `batchBytesMax (${formatByteSize(values.batchBytesMax)})`,
-      );
-    }
-  }
-
-  if (
-    areValid('redisMode', 'metaKey') &&
-    values.redisMode === 'cluster' &&
-    /[{}]/.test(values.metaKey ?? '')
-  ) {
-    refuse('metaKey', 'a key without braces on a cluster: each lane adds its own hash tag to it');
-  }
-
-  const columnKeys = [
-    'columnId',
-    'columnAggregateType',
-    'columnAggregateId',
-    'columnType',
-    'columnPayload',
-  ] as const;
-  const keyOfColumn = new Map<string, SettingKey>();
-  for (const key of columnKeys) {
-    if (!areValid(key)) continue;
-    const earlier = keyOfColumn.get(values[key]);
-    if (earlier === undefined) keyOfColumn.set(values[key], key);
-    else refuse(key, `a column of its own; ${earlier} names this one too`);
-  }
-
-  if (areValid('pollAfter', 'pollMarkColumn', 'pollOrderColumn') && values.pollAfter === 'mark') {
-    const taken =
-      keyOfColumn.get(values.pollMarkColumn) ??
-      (values.pollMarkColumn === values.pollOrderColumn ? 'pollOrderColumn' : undefined);
-    if (taken !== undefined) refuse('pollMarkColumn', `a column of its own; ${taken} names this one too`);
-  }
-}

@@ -27,6 +27,7 @@ export const EXIT = {
   redis: 66,
   history: 67,
   poison: 68,
+  findings: 71,
   fenced: 75,
   drainTimeout: 74,
   killed: 130,
@@ -140,6 +141,8 @@ export const ERROR_CODES = {
   ),
   EPOCH_CHANGED: operator(EXIT.history, 'Somebody accepted a new epoch while this relay ran: restart it.'),
   FENCED: operator(EXIT.fenced, 'Another relay took over. Restart this one: it will stand by.'),
+
+  AUDIT_OVERTAKEN: retry('Run the command again.'),
 
   // Redis, transient.
   REDIS_UNREACHABLE: retry('Check that the host and port of REDIS_URL answer and that Redis is up.'),

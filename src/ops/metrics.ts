@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorCode } from '../core/error-codes.ts';
 import type { Lsn } from '../core/lsn.ts';
+import { AuditMetrics } from './audit-metrics.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 
 export const RELAY_PHASES = [
@@ -209,6 +210,11 @@ export class RelayMetrics {
     setOrRemove(this.#slotSafe, wal?.safeBytes);
     setOrRemove(this.#slotSeconds, wal?.secondsToInvalidation);
     setOrRemove(this.#walRate, wal?.walBytesPerSecond);
+  }
+
+  /** Metrics of the audit beside the relay; only there when it runs. */
+  createAuditMetrics(): AuditMetrics {
+    return new AuditMetrics(this.#registry, PREFIX);
   }
 
   /** The page that Prometheus reads. */

@@ -1,8 +1,8 @@
 import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { type OutboxColumns, ROLE, ROLE_COUNT, type Relation } from '../decode/outbox-columns.ts';
-import { findNameFault, StreamRouter } from '../route/stream-router.ts';
-import { parseStreamTemplate, type StreamTemplate } from '../route/stream-template.ts';
+import { type EventColumns, eventColumns } from '../route/event-columns.ts';
+import type { StreamTemplate } from '../route/stream-template.ts';
 import type { Expectations } from '../source/preflight.ts';
 
 /** What the settings say about the table: which columns are read, and how a stream's name is made of them. */
@@ -17,38 +17,20 @@ export interface OutboxShape {
    * table was re-created is read too.
    */
   isOutbox(relation: Relation, tableOid: number): boolean;
-  /** `laneOf` gives the number of a stream's lane; without it, all are of one. */
-  createRouter(laneOf?: (stream: string) => number): StreamRouter;
+  readonly createRouter: EventColumns['createRouter'];
 }
-
-/** The names that a template may use whatever the columns are called. */
-const ROLE_BY_PLACEHOLDER: Readonly<Record<string, number>> = {
-  id: ROLE.id,
-  type: ROLE.type,
-  aggregatetype: ROLE.aggregateType,
-  aggregateid: ROLE.aggregateId,
-};
 
 /** `renamedOid`: of the table that this process has been reading, when it goes by another name by now. */
 export function outboxShape(settings: Settings, renamedOid?: number): OutboxShape {
-  const template = parseStreamTemplate(settings.stream);
-  const names: string[] = [];
-  names[ROLE.id] = settings.columnId;
-  names[ROLE.type] = settings.columnType;
-  names[ROLE.aggregateType] = settings.columnAggregateType;
-  names[ROLE.aggregateId] = settings.columnAggregateId;
-  names[ROLE.payload] = settings.columnPayload;
-  if (names.length !== ROLE_COUNT) throw new WalrelayError('BUG', 'a role without a column');
-
-  const templateSlots = template.placeholders.map((placeholder) => {
-    const role = ROLE_BY_PLACEHOLDER[placeholder];
-    if (role !== undefined) return role;
-    const known = names.indexOf(placeholder);
-    return known === -1 ? names.push(placeholder) - 1 : known;
-  });
-  const fault = template.placeholders.length === 0 ? findNameFault(template.text, settings.metaKey) : null;
-  if (fault !== null) {
-    throw new WalrelayError('CONFIG_INVALID', `WALRELAY_STREAM: ${JSON.stringify(template.text)} ${fault}`);
+  const { names, template, templateSlots, createRouter } = eventColumns(settings);
+  const byRole: string[] = [];
+  byRole[ROLE.id] = settings.columnId;
+  byRole[ROLE.type] = settings.columnType;
+  byRole[ROLE.aggregateType] = settings.columnAggregateType;
+  byRole[ROLE.aggregateId] = settings.columnAggregateId;
+  byRole[ROLE.payload] = settings.columnPayload;
+  if (byRole.length !== ROLE_COUNT || byRole.some((name, role) => name !== names[role])) {
+    throw new WalrelayError('BUG', "the columns of an event don't stand in the order of its roles");
   }
   const { table } = settings;
   return {
@@ -64,6 +46,6 @@ export function outboxShape(settings: Settings, renamedOid?: number): OutboxShap
     },
     isOutbox: (relation, tableOid) =>
       relation.oid === tableOid || (relation.schema === table.schema && relation.table === table.name),
-    createRouter: (laneOf) => new StreamRouter(template, templateSlots, settings.metaKey, laneOf),
+    createRouter,
   };
 }

@@ -11,6 +11,7 @@ const CODE_BY_WORD: Readonly<Record<string, ErrorCode>> = {
   EPOCH: 'EPOCH_CHANGED',
   FENCED: 'FENCED',
   GAP: 'CHAIN_GAP',
+  RECOVERED: 'AUDIT_OVERTAKEN',
   // Later, on its own.
   LOADING: 'REDIS_NOT_READY',
   BUSY: 'REDIS_NOT_READY',

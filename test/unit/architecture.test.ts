@@ -120,6 +120,21 @@ test('polling knows the two ends and the route between them, and nothing of the 
   expect(inFolders(['polling']).length).toBeGreaterThan(5);
 });
 
+test('the audit knows the two ends and the route between them, and nothing of the relays', () => {
+  const allowed = ['audit', 'config', 'core', 'ops', 'route', 'sink', 'source'];
+  const found = offences(inFolders(['audit']), ({ imports }) =>
+    imports.filter((module) => isOfSrc(module) && !allowed.includes(module.split('/')[0]!)),
+  );
+  expect(found).toEqual([]);
+  expect(inFolders(['audit']).length).toBeGreaterThan(5);
+});
+
+test('nobody but the command line knows the audit', () => {
+  const others = FILES.filter(({ folder }) => folder !== 'audit' && folder !== 'cli');
+  const found = offences(others, ({ imports }) => imports.filter((module) => module.startsWith('audit/')));
+  expect(found).toEqual([]);
+});
+
 test('nobody but the command line knows polling', () => {
   const others = FILES.filter(({ folder }) => folder !== 'polling' && folder !== 'cli');
   const found = offences(others, ({ imports }) => imports.filter((module) => module.startsWith('polling/')));

@@ -332,4 +332,12 @@ export const REDIS_REPLIES: readonly RedisReply[] = [
       'test/chaos/redis-refusal.test.ts › a batch that is refused takes its followers with it, though Redis would take them by then',
     ],
   },
+  {
+    name: 'RECOVERED',
+    when: 'our scripts: another `audit --repair` was faster',
+    reply: '-RECOVERED by somebody else',
+    code: 'AUDIT_OVERTAKEN',
+    why: 'nothing is appended; what is still missing, the next audit says',
+    real: ['test/integration/audit-repair.test.ts › two repairs of one loss at the same time append it once'],
+  },
 ];

@@ -60,6 +60,7 @@ describe('what applies', () => {
       columnAggregateId: 'aggregateid',
       columnType: 'type',
       columnPayload: 'payload',
+      columnTime: 'created_at',
       pollIntervalMs: 1000,
       pollBatchEventsMax: 4096,
       pollWorkers: 1,
@@ -87,6 +88,8 @@ describe('what applies', () => {
       walLookIntervalMs: 10_000,
       walRetainedWarnBytes: 10 * 1024 ** 3,
       watchIntervalMs: 1000,
+      auditIntervalMs: 0,
+      auditRowsPerSecondMax: 5000,
       standbyPollMs: 50,
     });
   });

@@ -1,0 +1,270 @@
+import { parseEntryId, StreamReader } from '../sink/stream-reader.ts';
+import { NO_STREAM } from './audit-record.ts';
+import type { AuditPhase } from './audit-progress.ts';
+import type { AuditedTable } from './audited-table.ts';
+import type { DueBound } from './due-bound.ts';
+import { digestOf, isLossy, keyOf } from './event-digest.ts';
+import { judgeGroup } from './judge-group.ts';
+import { OrderCheck } from './order-check.ts';
+import type { Pace } from './pace.ts';
+import { originOf, positionOf, readEntry } from './read-entry.ts';
+import type { ReadingConnection, TextRow } from './reading-connection.ts';
+import type { RedisByKey } from './redis-by-key.ts';
+import { countRowsOfIds } from './rows-by-id.ts';
+import { readRows } from './row-reader.ts';
+import { RowRouter } from './row-router.ts';
+import { ROW_PREFIX_COLUMNS } from './row-sql.ts';
+import type { AuditOptions } from './run-audit.ts';
+import { type IdRange, scanEntries } from './scan-entries.ts';
+import { scanRangeOf } from './scan-range.ts';
+import { Spool } from './spool.ts';
+import { parseCommittedAtUs, StreamBounds, type StreamFacts } from './stream-bounds.ts';
+import { findStreams, StreamSet } from './stream-set.ts';
+import { Tally } from './tally.ts';
+import { isXidBefore } from './transaction-ids.ts';
+
+type ComparisonOptions = AuditOptions & {
+  readonly postgres: ReadingConnection;
+  readonly redis: RedisByKey;
+  readonly table: AuditedTable;
+  readonly bound: DueBound;
+  readonly pace: Pace;
+};
+
+/** Reads both sides into a spool, and judges what meets there. */
+export class Comparison implements Disposable {
+  rowCount = 0;
+  entryCount = 0;
+  bounds = new StreamBounds([], false);
+  readonly #options: ComparisonOptions;
+  readonly #spool: Spool;
+  readonly streams = new StreamSet();
+  /** Found while reading, before anything is judged. */
+  readonly #whileReading: Tally;
+  #streamsWithEntries = 0;
+  #toldMs = 0;
+
+  constructor(options: ComparisonOptions) {
+    this.#options = options;
+    this.#spool = new Spool({ dir: options.tempDir });
+    this.#whileReading = this.#newTally();
+  }
+
+  get streamCount(): number {
+    return this.#streamsWithEntries;
+  }
+
+  get spoolBytes(): number {
+    return this.#spool.byteCount;
+  }
+
+  async readRows(): Promise<void> {
+    const { postgres, table, range, pace } = this.#options;
+    const router = new RowRouter(table.columns);
+    for await (const { rows, done } of readRows(postgres, table, range, pace)) {
+      for (const row of rows) {
+        this.#addRow(row, router);
+        this.rowCount += 1;
+      }
+      this.#tell('reading rows', done);
+    }
+  }
+
+  #addRow(row: TextRow, router: RowRouter): void {
+    const { bound, table } = this.#options;
+    const [
+      xmin,
+      timeUs,
+      id = null,
+      type = null,
+      aggregateType = null,
+      aggregateId = null,
+      payloadSha256 = null,
+    ] = row;
+    if (id === null) {
+      this.#whileReading.note('rowsWithoutId', 1);
+      return;
+    }
+    const name = router.route(row, ROW_PREFIX_COLUMNS);
+    const xid = Number(xmin);
+    this.#spool.add({
+      kind: 'row',
+      key: keyOf(id),
+      digest: digestOf({ type, aggregateType, aggregateId, payloadSha256 }),
+      stream: name === null ? NO_STREAM : this.streams.numberOf(name),
+      timeUs: timeUs === null || timeUs === undefined ? null : BigInt(timeUs),
+      xid,
+      ordinal: this.rowCount,
+      isDue: bound.xid !== null && isXidBefore(xid, bound.xid),
+      isLossy: table.isRaw && [type, aggregateType, aggregateId].some(isLossy),
+      id,
+    });
+  }
+
+  /** The entries of the time of the range. */
+  async readEntries(): Promise<void> {
+    const { redis, table, range } = this.#options;
+    const routedTo = this.streams.names.length;
+    await findStreams(redis, table.columns.template, this.streams);
+    const { inside } = this.#options.scanRange ?? scanRangeOf(range);
+    for (const [number, name] of this.streams.names.entries()) {
+      await this.#readStream(name, { number, isRoutedTo: number < routedTo, range: inside });
+    }
+  }
+
+  async #readStream(
+    name: string,
+    stream: { readonly number: number; readonly isRoutedTo: boolean; readonly range: IdRange },
+  ): Promise<void> {
+    const order = new OrderCheck();
+    const strangers: string[] = [];
+    let strangerCount = 0;
+    let count = 0;
+    for await (const entries of this.#pages(name, stream.range, 'reading entries', stream.number)) {
+      for (const entry of entries) {
+        const read = readEntry(entry, stream.number, order);
+        if (read === 'foreign') {
+          strangerCount += 1;
+          if (strangers.length < this.#options.examplesMax) strangers.push(entry.id);
+          continue;
+        }
+        count += 1;
+        if (read === 'nameless') this.#whileReading.note('entriesWithoutId', 1);
+        else this.#spool.add(read);
+      }
+    }
+    this.#whileReading.note('newHistories', order.newHistories);
+    // The template may fit the name of a stream that is none of the relay's.
+    if (count === 0 && !stream.isRoutedTo) return;
+    if (count > 0) this.#streamsWithEntries += 1;
+    this.entryCount += count;
+    this.#whileReading.note('foreign', strangerCount - strangers.length);
+    for (const entryId of strangers) this.#whileReading.note('foreign', 1, { stream: name, entryId });
+  }
+
+  /**
+   * What is missing from the time of the range is looked for in the rest of the streams, too: an entry may stand there
+   * since its transaction was long, the relay was behind, or clocks differ.
+   */
+  async judge(): Promise<Tally> {
+    await this.#readBounds();
+    let tally = this.#judgeAll();
+    const { outside } = this.#options.scanRange ?? scanRangeOf(this.#options.range);
+    if (tally.findings.missing > 0 && outside.length > 0) {
+      const isAllKnown = tally.missing.length === tally.findings.missing;
+      const wanted = isAllKnown ? new Set(tally.missing.map(({ row }) => row.key.toString('latin1'))) : null;
+      for (const range of outside) await this.#readOutside(range, wanted);
+      await this.#readBounds();
+      tally = this.#judgeAll();
+    }
+    await this.#forgetMovedRows(tally);
+    return tally;
+  }
+
+  /** `wanted`: the keys that matter; null for all. */
+  async #readOutside(range: IdRange, wanted: ReadonlySet<string> | null): Promise<void> {
+    for (const [number, name] of this.streams.names.entries()) {
+      for await (const entries of this.#pages(name, range, 'looking outside of the range', number)) {
+        for (const entry of entries) {
+          const id = entry.fields['id'];
+          if (id === undefined || wanted?.has(keyOf(id).toString('latin1')) === false) continue;
+          const read = readEntry(entry, number, new OrderCheck());
+          if (typeof read !== 'string') this.#spool.add(read);
+        }
+      }
+    }
+  }
+
+  /** Up to the entry that is the last one now: a busy stream has no end. */
+  async *#pages(name: string, range: IdRange, phase: AuditPhase, number: number) {
+    const { redis, pace } = this.#options;
+    const info = await new StreamReader(redis.forKey(name)).info(name);
+    if (info === null) return;
+    const to = range.to === '+' ? info.lastId : range.to;
+    let firstMs: number | null = null;
+    const lastMs = Number(parseEntryId(info.lastId)[0]);
+    let count = 0;
+    for await (const entries of scanEntries(redis, name, { from: range.from, to }, pace)) {
+      yield entries;
+      count += entries.length;
+      const atMs = Number(entries.at(-1)?.id.split('-')[0] ?? 0);
+      firstMs ??= Number(entries[0]?.id.split('-')[0] ?? 0);
+      const ofStream = lastMs > firstMs ? (atMs - firstMs) / (lastMs - firstMs) : 1;
+      this.#tell(phase, (number + Math.min(1, ofStream)) / this.streams.names.length, count);
+    }
+  }
+
+  /** In this order: what is trimmed between the two makes the stream tell less, never more. */
+  async #readBounds(): Promise<void> {
+    const facts: StreamFacts[] = [];
+    for (const name of this.streams.names) {
+      const reader = new StreamReader(this.#options.redis.forKey(name));
+      const firstCommittedAtUs = await this.#firstCommittedAtUs(name);
+      const info = await reader.info(name);
+      facts.push({
+        exists: info !== null,
+        hasLostEntries: info?.hasLostEntries ?? false,
+        firstCommittedAtUs,
+      });
+    }
+    this.bounds = new StreamBounds(facts, this.#options.isComplete);
+  }
+
+  async #firstCommittedAtUs(name: string): Promise<bigint | null> {
+    const reader = new StreamReader(this.#options.redis.forKey(name));
+    for (const count of [1, FIRST_ENTRIES]) {
+      for (const { fields } of await reader.range(name, '-', '+', count)) {
+        const us = parseCommittedAtUs(fields['committed_at']);
+        if (us !== null && originOf(fields) === 'relayed' && positionOf(fields) !== null) return us;
+      }
+    }
+    return null;
+  }
+
+  #judgeAll(): Tally {
+    const tally = this.#newTally();
+    tally.addAll(this.#whileReading);
+    let groups = 0;
+    for (const group of this.#spool.groups()) {
+      tally.add(judgeGroup(group), group.filter(({ kind }) => kind === 'row').length, this.bounds);
+      groups += 1;
+      if (groups % 10_000 === 0) this.#tell('comparing', null);
+    }
+    return tally;
+  }
+
+  /**
+   * A row that was updated while it was read may have been seen at two places, and then looks like two rows with one
+   * entry. The table knows how many there are.
+   */
+  async #forgetMovedRows(tally: Tally): Promise<void> {
+    const doubted = new Map(
+      tally.missing.filter(({ rowsOfId }) => rowsOfId > 1).map(({ row, rowsOfId }) => [row.id, rowsOfId]),
+    );
+    if (doubted.size === 0) return;
+    const { postgres, table } = this.#options;
+    const counts = await countRowsOfIds(postgres, table, [...doubted.keys()]);
+    for (const [id, seen] of doubted) tally.forgetMissing(id, seen - (counts.get(id) ?? 0));
+  }
+
+  #newTally(): Tally {
+    return new Tally(this.streams, { examplesMax: this.#options.examplesMax, missingMax: MISSING_MAX });
+  }
+
+  #tell(phase: AuditPhase, done: number | null, more = 0): void {
+    const nowMs = performance.now();
+    if (nowMs < this.#toldMs + TELL_MS) return;
+    this.#toldMs = nowMs;
+    this.#options.progress.step({ phase, rows: this.rowCount, entries: this.entryCount + more, done });
+  }
+
+  [Symbol.dispose](): void {
+    this.#spool[Symbol.dispose]();
+  }
+}
+
+/** Among so many the first relayed one is looked for: those in front of it were recovered, replayed or are strangers. */
+const FIRST_ENTRIES = 100;
+const TELL_MS = 100;
+/** Missing rows that are remembered by name, some hundred bytes each. */
+export const MISSING_MAX = 200_000;

@@ -1,0 +1,63 @@
+import type { Command } from 'commander';
+import { explain } from '../audit/explain.ts';
+import { ReadingConnection } from '../audit/reading-connection.ts';
+import { RedisByKey } from '../audit/redis-by-key.ts';
+import { renderExplanation } from '../audit/render-explanation.ts';
+import { clientConfig } from '../config/client-config.ts';
+import { EXIT } from '../core/error-codes.ts';
+import { progressOn } from './audit-command.ts';
+import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
+import { ProgressLine } from './progress-line.ts';
+import { stoppable } from './stoppable.ts';
+import { perSecond } from './time-arguments.ts';
+
+export function addExplainCommand(program: Command): void {
+  const command = program
+    .command('explain')
+    .argument('<event-id>', 'the id of the event, as the id column has it')
+    .description(
+      "One event's life: its row, its commit, its entry, and where each consumer group stands with it.",
+    )
+    .option('--rate <number>', 'entries read a second', perSecond)
+    .option('--json', 'the same as JSON')
+    .addHelpText(
+      'after',
+      `
+With a row that has a time, its stream is read from that time on; without one, all streams are.
+
+Example:
+  $ walrelay explain 6f1c0d5e-3f0b-4a55-9d0f-0b1c7a9f4a10
+
+Exit codes:
+  0   the event has an entry
+  71  it has none; why that may be is said
+  others as of walrelay run: see docs/errors.md`,
+    );
+  addSettingFlags(command, ['connections', 'outbox', 'columns']);
+  command.action((eventId: string) => run(command, eventId));
+}
+
+async function run(command: Command, eventId: string): Promise<void> {
+  const options = command.opts<{ rate?: number; json?: true }>();
+  const settings = commandSettings(command);
+  await stoppable(async (signal) => {
+    using redis = await RedisByKey.open(settings);
+    await using postgres = await ReadingConnection.open(clientConfig(settings, holderName()));
+    const line = new ProgressLine(process.stderr);
+    try {
+      const explanation = await explain(eventId, postgres, redis, {
+        settings,
+        perSecond: options.rate ?? Number.POSITIVE_INFINITY,
+        progress: progressOn(line),
+        signal,
+      });
+      line.end();
+      process.stdout.write(
+        options.json === true ? `${JSON.stringify(explanation, null, 2)}\n` : renderExplanation(explanation),
+      );
+      process.exitCode = explanation.entries.length > 0 ? EXIT.ok : EXIT.findings;
+    } finally {
+      line.end();
+    }
+  });
+}

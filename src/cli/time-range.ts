@@ -1,0 +1,33 @@
+import type { TimeRange } from '../audit/row-sql.ts';
+import type { Settings } from '../config/settings.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
+
+import { NO_TIME_COLUMN } from '../audit/audited-table.ts';
+
+export interface RangeOptions {
+  readonly from?: bigint;
+  readonly to?: bigint;
+  readonly last?: bigint;
+}
+
+/** What `--from`, `--to` and `--last` say together. Throws CONFIG_INVALID when they contradict each other. */
+export function timeRange(
+  { from, to, last }: RangeOptions,
+  { columnTime }: Settings,
+  nowMs: number,
+): TimeRange {
+  if (last !== undefined && (from !== undefined || to !== undefined)) {
+    throw new WalrelayError('CONFIG_INVALID', '--last goes with neither --from nor --to');
+  }
+  const fromUs = last === undefined ? (from ?? null) : BigInt(nowMs) * 1000n - last;
+  const toUs = to ?? null;
+  if (columnTime === NO_TIME_COLUMN && (fromUs !== null || toUs !== null)) {
+    throw new WalrelayError('CONFIG_INVALID', 'a range of time needs a time column', {
+      hint: 'Name the column that says when a row was inserted: WALRELAY_COLUMN_TIME, or --column-time.',
+    });
+  }
+  if (fromUs !== null && toUs !== null && fromUs >= toUs) {
+    throw new WalrelayError('CONFIG_INVALID', '--from has to be before --to');
+  }
+  return { fromUs, toUs };
+}

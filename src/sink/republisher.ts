@@ -1,0 +1,96 @@
+import { type Lsn, lsnToHex } from '../core/lsn.ts';
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { PublishBatch } from './publish-batch.ts';
+import { readPublishReply } from './publisher.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
+import { RECOVER_SCRIPT, REPLAY_SCRIPT } from './republish-script.ts';
+
+/** Appends batches of table rows a second way. Resolves when all of a batch stand, with their number. */
+export interface Republisher {
+  publish(batch: PublishBatch, idOf: (event: number) => string): Promise<number>;
+}
+
+/** For `walrelay replay`: copies, appended whatever stands there. */
+export class Replayer implements Republisher {
+  readonly #redis: RedisConnection;
+  readonly #nowMs: () => number;
+
+  constructor(redis: RedisConnection, nowMs: () => number) {
+    this.#redis = redis;
+    this.#nowMs = nowMs;
+  }
+
+  async publish(batch: PublishBatch, idOf: (event: number) => string): Promise<number> {
+    const { count, packed } = batch.seal();
+    const at = new Date(this.#nowMs()).toISOString();
+    const keys = batch.keys;
+    const reply = await this.#redis.command(
+      'a replay',
+      'EVAL',
+      REPLAY_SCRIPT,
+      keys.length,
+      ...keys,
+      count,
+      packed,
+      at,
+    );
+    return requireAll(reply, batch, idOf);
+  }
+}
+
+/** What a recovery expects of a lane: that it did not go back, and that nobody else has recovered anything. */
+export interface SeenLane {
+  readonly key: string;
+  readonly epoch: number;
+  readonly floorLsn: Lsn;
+  /** How often something was recovered, before the streams were read. */
+  readonly recoveries: string;
+}
+
+/** For `audit --repair`: appended only while the lane is as it was when the streams were read. */
+export class Recoverer implements Republisher {
+  readonly #redis: RedisConnection;
+  readonly #nowMs: () => number;
+  readonly #seen: SeenLane;
+  #recoveries: bigint;
+
+  constructor(redis: RedisConnection, seen: SeenLane, nowMs: () => number) {
+    this.#redis = redis;
+    this.#seen = seen;
+    this.#recoveries = BigInt(seen.recoveries);
+    this.#nowMs = nowMs;
+  }
+
+  async publish(batch: PublishBatch, idOf: (event: number) => string): Promise<number> {
+    const { count, packed } = batch.seal();
+    const reply = await this.#redis.command(
+      'a recovery',
+      'EVAL',
+      RECOVER_SCRIPT,
+      batch.keys.length + 1,
+      this.#seen.key,
+      ...batch.keys,
+      this.#seen.epoch,
+      lsnToHex(this.#seen.floorLsn),
+      String(this.#recoveries),
+      count,
+      packed,
+      new Date(this.#nowMs()).toISOString(),
+    );
+    this.#recoveries += 1n;
+    return requireAll(reply, batch, idOf);
+  }
+}
+
+function requireAll(reply: unknown, batch: PublishBatch, idOf: (event: number) => string): number {
+  const [accepted, refusal] = readPublishReply(reply);
+  if (refusal !== null) {
+    if (!isAboutOneEvent(refusal)) throw replyError(refusal, 'an event');
+    throw eventRefused(refusal, { id: idOf(accepted), stream: batch.streamOf(accepted) });
+  }
+  if (accepted !== batch.eventCount) {
+    throw new WalrelayError('BUG', `Redis answered for ${accepted} of ${batch.eventCount} events`);
+  }
+  return accepted;
+}
