@@ -101,6 +101,13 @@ export function checkSameHistory(lane: LaneState, server: ServerState, settings:
       `the lane state ${metaKey} belongs to the slot ${lane.slot} of the database ${lane.database}`,
     );
   }
+  if (lane.recovery !== undefined) {
+    // What it has yet to publish would be published twice.
+    throw new WalrelayError(
+      'RECOVERY_UNFINISHED',
+      `a recovery of the slot ${slot} was begun and has not ended (${lane.recovery})`,
+    );
+  }
   if (lane.systemId !== server.systemId) {
     throw new WalrelayError(
       'SYSTEM_CHANGED',

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
+import { runCli } from '../support/cli.ts';
 import { createOutbox } from '../support/servers.ts';
 import {
   dropSlot,
@@ -248,6 +249,9 @@ test('where nothing tells whether rows were relayed it stops in front of them; -
   expect(await outbox.redis.xlen(outbox.stream())).toBe(0);
   // It is not over: no relay streams past it.
   expect(await refusedRun(outbox)).toMatchObject({ code: 'RECOVERY_UNFINISHED', exitCode: 67 });
+  // A repair would publish what the recovery has yet to publish.
+  const audit = await runCli(['audit'], outbox.env);
+  expect(audit.stderr).toContain('RECOVERY_UNFINISHED');
 
   expect(await recovered(outbox, ['--since', mark?.now ?? ''])).toMatchObject({
     reason: 'unfinished',
