@@ -1,0 +1,215 @@
+import { formatLsn, type Lsn } from '../../src/core/lsn.ts';
+import type { Draws } from './draws.ts';
+import type { Link } from './link.ts';
+import type { RelayProcess } from './relay-process.ts';
+import { WRONGTYPE } from './script-model.ts';
+import type { StepKind } from './steps.ts';
+import { copyData } from './wal.ts';
+import type { World } from './world.ts';
+
+/** Everything that can go wrong. Each has its opposite among the same kinds: what is down comes up, who sleeps wakes. */
+export const FAULTS: readonly StepKind[] = [
+  fault('relay killed', (world, draws) => {
+    const process = pickProcess(world, draws);
+    if (process === null) return null;
+    process.kill();
+    return `kill -9 ${process.name}`;
+  }),
+  fault('relay paused', async (world, draws) => {
+    const process = pickProcess(world, draws);
+    if (process === null) return null;
+    if (process.state === 'running') {
+      process.state = 'paused';
+      return `${process.name} is paused (SIGSTOP)`;
+    }
+    process.state = 'running';
+    return `${process.name} goes on (SIGCONT)`;
+  }),
+  fault('relay stopped', async (world, draws) => {
+    const process = pickProcess(world, draws);
+    if (process === null || process.state !== 'running') return null;
+    world.note(`${process.name} is asked to stop (SIGTERM)`);
+    await world.run(process, () => process.requestStop());
+    return '';
+  }),
+  fault('connection cut', (world, draws) => {
+    const link = pickLink(world, draws);
+    if (link === null) return null;
+    const keep = draws.below(link.toServer.length + 1);
+    link.cut(keep);
+    return `${link.name} is reset; ${keep} messages still reach the server`;
+  }),
+  fault('black hole', (world, draws) => {
+    const link = pickLink(world, draws);
+    if (link === null) return null;
+    link.isBlackHole = true;
+    return `${link.name} swallows everything`;
+  }),
+  fault('late messages', (world, draws) => {
+    // A dead relay's last words: only now they arrive.
+    const link = world.links.find((each) => each.isBlackHole);
+    if (link === undefined) return null;
+    if (draws.once(2)) {
+      link.isBlackHole = false;
+      return `${link.name} is through again`;
+    }
+    link.cut(link.toServer.length);
+    return `${link.name}: what was sent arrives, then the end`;
+  }),
+  fault('server gives up a silent client', (world, draws) => {
+    const link = draws.pick(world.links.filter((each) => each.kind !== 'redis' && each.isServerOpen));
+    if (link === undefined) return null;
+    link.cut(0);
+    link.endServer();
+    return `Postgres gives up ${link.name}`;
+  }),
+  fault('redis killed', (world, draws) => {
+    const { redis } = world;
+    if (!redis.isUp) return redisUp(world);
+    return redisDown(world, draws.once(2) ? draws.between(0, 3) : 0);
+  }),
+  fault('redis failover', (world, draws) => {
+    if (!world.redis.isUp) return redisUp(world);
+    const text = redisDown(world, draws.between(0, 6));
+    redisUp(world);
+    return `${text}; a replica takes over`;
+  }),
+  fault('redis emptied', (world) => {
+    if (!world.redis.isUp) return redisUp(world);
+    redisDown(world, 0, 0);
+    return 'Redis is killed and loses everything';
+  }),
+  fault('redis full', (world) => toggleRefusal(world, "OOM command not allowed when used memory > 'maxmemory'.")),
+  fault('redis read-only', (world) => toggleRefusal(world, "READONLY You can't write against a read only replica.")),
+  fault('redis disk full', (world) => toggleRefusal(world, 'MISCONF Redis is configured to save RDB snapshots')),
+  fault('redis answers oddly', (world, draws) => {
+    const text = draws.pick(['NONSENSE nobody knows this', 'BUSY Redis is busy running a script', 'TRYAGAIN', 'UNBLOCKED']);
+    world.redis.answerOnceWith(text);
+    if (text.startsWith('NONSENSE')) world.oracle.excuse('REDIS_REFUSED');
+    return `the next answer of Redis, after the fact: -${text}`;
+  }),
+  fault('foreign key', (world) => {
+    const key = 'outbox.a';
+    const isThere = world.redis.state.others.has(key);
+    if (!isThere && world.redis.state.streams.has(key)) return null;
+    world.redis.poke(world.nowMs, ({ others }) => void (isThere ? others.delete(key) : others.add(key)));
+    world.oracle.excuse('EVENT_REFUSED');
+    return isThere ? `${key} is out of the way` : `somebody makes ${key} a string (${WRONGTYPE.split(' ')[0]})`;
+  }),
+  fault('postgres killed', (world, draws) => {
+    if (world.postgres.phase === 'down') return postgresUp(world);
+    const slotLsn = pickPastSlot(world, draws);
+    world.postgres.crash(slotLsn);
+    return `kill -9 Postgres; the slot on disk was at ${formatLsn(slotLsn)}`;
+  }),
+  fault('postgres shut down', (world) => {
+    const { postgres } = world;
+    if (postgres.phase === 'down') return postgresUp(world);
+    if (postgres.phase === 'stopping') return `Postgres ${postgres.checkStopped()}`;
+    postgres.stopFast();
+    return 'Postgres is told to stop (fast)';
+  }),
+  fault('walsender terminated', (world, draws) => {
+    const link = draws.pick([...world.postgres.walsenders.keys()]);
+    if (link === undefined) return null;
+    world.postgres.terminate(link, '57P01');
+    return `pg_terminate_backend: ${link.name}`;
+  }),
+  fault('postgres promoted', (world, draws) => {
+    const { postgres } = world;
+    if (postgres.phase === 'down') return postgresUp(world);
+    const ends = [postgres.wal.endLsn, ...postgres.wal.transactions.slice(-4).map(({ endLsn }) => endLsn)];
+    const forkLsn = draws.pick(ends);
+    const past = postgres.slotPast.filter((lsn) => lsn <= forkLsn);
+    const slotLsn = draws.once(2) ? draws.pick(past) : (past.at(-1) as Lsn);
+    postgres.promote(forkLsn, slotLsn);
+    postgres.phase = 'up';
+    world.oracle.forked(forkLsn, world.redis);
+    return `a standby that had replayed up to ${formatLsn(forkLsn)} is promoted; its slot is at ${formatLsn(slotLsn)}`;
+  }),
+  fault('publication altered', (world) => {
+    const { postgres } = world;
+    if (postgres.phase !== 'up') return null;
+    postgres.publicationVersion += 1;
+    postgres.isPublishing = !postgres.isPublishing;
+    world.oracle.excuse('PUBLICATION_CHANGED', 'PUBLICATION_UNSUITABLE');
+    return postgres.isPublishing ? 'the table is added to the publication' : 'the table is taken out of the publication';
+  }),
+  fault('walsender speaks oddly', (world, draws) => {
+    const walsender = draws.pick([...world.postgres.walsenders.values()]);
+    if (walsender === undefined) return null;
+    walsender.say(copyData(Buffer.from('z?')));
+    world.oracle.excuse('PG_PROTOCOL');
+    return `${walsender.link.name} walsender sends a message that nobody knows`;
+  }),
+  fault('clock jumps', (world, draws) => {
+    world.wallOffsetMs += (draws.once(2) ? 1 : -1) * draws.pick([1000, 86_400_000, 4_000_000_000]);
+    return 'the time of day jumps';
+  }),
+];
+
+/** Everything works again, for good. What was broken by then may have to be noticed first. */
+export async function heal(world: World): Promise<void> {
+  world.note('from here on nothing fails any more');
+  const { redis, postgres } = world;
+  for (const process of world.living) process.state = 'running';
+  for (const link of world.links) {
+    if (link.isBlackHole) {
+      link.cut(0);
+      link.endServer();
+    }
+  }
+  if (!redis.isUp) redisUp(world);
+  redis.writeRefusal = null;
+  redis.forgetOddAnswer();
+  for (const key of redis.state.others) redis.poke(world.nowMs, ({ others }) => void others.delete(key));
+  if (postgres.phase === 'down') postgresUp(world);
+  if (!postgres.isPublishing) {
+    postgres.isPublishing = true;
+    postgres.publicationVersion += 1;
+  }
+}
+
+export function postgresUp(world: World): string {
+  world.postgres.phase = 'up';
+  return 'Postgres is up';
+}
+
+function redisUp(world: World): string {
+  world.redis.isUp = true;
+  return 'Redis is up';
+}
+
+/** Entries, watermark, floor and fence of the last `lostWrites` writes are gone, all together. */
+function redisDown(world: World, lostWrites: number, least = 1): string {
+  const { redis } = world;
+  const kept = least === 0 ? 0 : Math.max(1, redis.writes - lostWrites);
+  redis.crash(kept);
+  for (const link of world.links) if (link.kind === 'redis') link.breakOff();
+  world.oracle.lost(redis);
+  return `Redis is killed and loses its last ${lostWrites} writes`;
+}
+
+function toggleRefusal(world: World, text: string): string {
+  const { redis } = world;
+  redis.writeRefusal = redis.writeRefusal === null ? text : null;
+  return redis.writeRefusal === null ? 'Redis takes writes again' : `Redis refuses writes: ${text}`;
+}
+
+function pickProcess(world: World, draws: Draws): RelayProcess | null {
+  return draws.pick(world.living) ?? null;
+}
+
+function pickLink(world: World, draws: Draws): Link | null {
+  return draws.pick(world.links.filter((link) => link.isClientOpen && link.isServerOpen)) ?? null;
+}
+
+/** The position of a slot is written to disk now and then: a crash can take it back to any that it ever had. */
+function pickPastSlot(world: World, draws: Draws): Lsn {
+  const { slotPast } = world.postgres;
+  return slotPast[slotPast.length - 1 - draws.below(slotPast.length)] as Lsn;
+}
+
+function fault(name: string, act: StepKind['act']): StepKind {
+  return { name, weight: 1, isFault: true, act };
+}
