@@ -66,17 +66,12 @@ export class Redis extends EventEmitter {
     const { world } = this.#process;
     return new Promise((resolve, reject) => {
       link.send(world.isTracing ? describeCommand(name, args) : name, () => {
-        let reply: Reply | Refusal;
-        try {
-          reply = world.runRedis(link, name, args);
-        } catch (error) {
-          if (!(error instanceof Refusal)) throw error;
-          reply = error;
-        }
-        link.reply(world.isTracing ? describeReply(name, reply) : name, () => {
-          if (reply instanceof Refusal)
-            reject(Object.assign(new Error(reply.text), { name: 'ReplyError' }));
-          else resolve(reply);
+        world.runRedis(link, name, args, (reply) => {
+          link.reply(world.isTracing ? describeReply(name, reply) : name, () => {
+            if (reply instanceof Refusal)
+              reject(Object.assign(new Error(reply.text), { name: 'ReplyError' }));
+            else resolve(reply);
+          });
         });
       });
     });
@@ -115,7 +110,10 @@ function parseCommand(frame: Buffer): (string | Buffer)[] {
 
 function describeCommand(name: string, args: readonly (string | Buffer)[]): string {
   if (name === 'EVALSHA' || name === 'EVAL')
-    return `${name} ${args.slice(2).map((arg) => (typeof arg === 'string' ? arg : `${arg.length} bytes`)).join(' ')}`;
+    return `${name} ${args
+      .slice(2)
+      .map((arg) => (typeof arg === 'string' ? arg : `${arg.length} bytes`))
+      .join(' ')}`;
   return `${name} ${args.map(String).join(' ').slice(0, 40)}`;
 }
 

@@ -2,7 +2,7 @@ import { formatLsn, type Lsn } from '../../src/core/lsn.ts';
 import type { Draws } from './draws.ts';
 import type { Link } from './link.ts';
 import type { RelayProcess } from './relay-process.ts';
-import { WRONGTYPE } from './script-model.ts';
+import type { RedisNode } from './redis-node.ts';
 import type { StepKind } from './steps.ts';
 import { copyData } from './wal.ts';
 import type { World } from './world.ts';
@@ -64,37 +64,51 @@ export const FAULTS: readonly StepKind[] = [
     return `Postgres gives up ${link.name}`;
   }),
   fault('redis killed', (world, draws) => {
-    const { redis } = world;
-    if (!redis.isUp) return redisUp(world);
-    return redisDown(world, draws.once(2) ? draws.between(0, 3) : 0);
+    const node = draws.pick(world.nodes);
+    if (!node.isUp) return redisUp(node);
+    return redisDown(world, node, draws.once(2) ? draws.between(0, 3) : 0);
   }),
   fault('redis failover', (world, draws) => {
-    if (!world.redis.isUp) return redisUp(world);
-    const text = redisDown(world, draws.between(0, 6));
-    redisUp(world);
+    const node = draws.pick(world.nodes);
+    if (!node.isUp) return redisUp(node);
+    const text = redisDown(world, node, draws.between(0, 6));
+    redisUp(node);
     return `${text}; a replica takes over`;
   }),
-  fault('redis emptied', (world) => {
-    if (!world.redis.isUp) return redisUp(world);
-    redisDown(world, 0, 0);
-    return 'Redis is killed and loses everything';
+  fault('redis emptied', (world, draws) => {
+    const node = draws.pick(world.nodes);
+    if (!node.isUp) return redisUp(node);
+    return redisDown(world, node, Number.POSITIVE_INFINITY);
   }),
-  fault('redis full', (world) => toggleRefusal(world, "OOM command not allowed when used memory > 'maxmemory'.")),
-  fault('redis read-only', (world) => toggleRefusal(world, "READONLY You can't write against a read only replica.")),
-  fault('redis disk full', (world) => toggleRefusal(world, 'MISCONF Redis is configured to save RDB snapshots')),
+  fault('redis full', (world, draws) =>
+    toggleRefusal(world, draws, "OOM command not allowed when used memory > 'maxmemory'."),
+  ),
+  fault('redis read-only', (world, draws) =>
+    toggleRefusal(world, draws, "READONLY You can't write against a read only replica."),
+  ),
+  fault('redis disk full', (world, draws) =>
+    toggleRefusal(world, draws, 'MISCONF Redis is configured to save RDB snapshots'),
+  ),
   fault('redis answers oddly', (world, draws) => {
-    const text = draws.pick(['NONSENSE nobody knows this', 'BUSY Redis is busy running a script', 'TRYAGAIN', 'UNBLOCKED']);
-    world.redis.answerOnceWith(text);
-    if (text.startsWith('NONSENSE')) world.oracle.excuse('REDIS_REFUSED');
+    const text = draws.pick([
+      'NONSENSE nobody knows this',
+      'BUSY Redis is busy',
+      'TRYAGAIN',
+      'MOVED 1 redis-9:1',
+      'CLUSTERDOWN',
+    ]);
+    draws.pick(world.nodes).answerOnceWith(text);
+    if (text.startsWith('NONSENSE')) world.oracle.excuse('REDIS_REFUSED', 'REDIS_DURABILITY');
     return `the next answer of Redis, after the fact: -${text}`;
   }),
   fault('foreign key', (world) => {
     const key = 'outbox.a';
-    const isThere = world.redis.state.others.has(key);
-    if (!isThere && world.redis.state.streams.has(key)) return null;
-    world.redis.poke(world.nowMs, ({ others }) => void (isThere ? others.delete(key) : others.add(key)));
+    const node = world.place.nodeOf(key);
+    const isThere = node.state.others.has(key);
+    if (!isThere && node.state.streams.has(key)) return null;
+    node.poke(world.nowMs, ({ others }) => void (isThere ? others.delete(key) : others.add(key)));
     world.oracle.excuse('EVENT_REFUSED');
-    return isThere ? `${key} is out of the way` : `somebody makes ${key} a string (${WRONGTYPE.split(' ')[0]})`;
+    return isThere ? `${key} is out of the way` : `somebody makes ${key} a string`;
   }),
   fault('postgres killed', (world, draws) => {
     if (world.postgres.phase === 'down') return postgresUp(world);
@@ -122,9 +136,9 @@ export const FAULTS: readonly StepKind[] = [
     const forkLsn = draws.pick(ends);
     const past = postgres.slotPast.filter((lsn) => lsn <= forkLsn);
     const slotLsn = draws.once(2) ? draws.pick(past) : (past.at(-1) as Lsn);
+    world.oracle.forks(forkLsn);
     postgres.promote(forkLsn, slotLsn);
     postgres.phase = 'up';
-    world.oracle.forked(forkLsn, world.redis);
     return `a standby that had replayed up to ${formatLsn(forkLsn)} is promoted; its slot is at ${formatLsn(slotLsn)}`;
   }),
   fault('publication altered', (world) => {
@@ -133,7 +147,9 @@ export const FAULTS: readonly StepKind[] = [
     postgres.publicationVersion += 1;
     postgres.isPublishing = !postgres.isPublishing;
     world.oracle.excuse('PUBLICATION_CHANGED', 'PUBLICATION_UNSUITABLE');
-    return postgres.isPublishing ? 'the table is added to the publication' : 'the table is taken out of the publication';
+    return postgres.isPublishing
+      ? 'the table is added to the publication'
+      : 'the table is taken out of the publication';
   }),
   fault('walsender speaks oddly', (world, draws) => {
     const walsender = draws.pick([...world.postgres.walsenders.values()]);
@@ -151,7 +167,7 @@ export const FAULTS: readonly StepKind[] = [
 /** Everything works again, for good. What was broken by then may have to be noticed first. */
 export async function heal(world: World): Promise<void> {
   world.note('from here on nothing fails any more');
-  const { redis, postgres } = world;
+  const { nodes, postgres } = world;
   for (const process of world.living) process.state = 'running';
   for (const link of world.links) {
     if (link.isBlackHole) {
@@ -159,10 +175,12 @@ export async function heal(world: World): Promise<void> {
       link.endServer();
     }
   }
-  if (!redis.isUp) redisUp(world);
-  redis.writeRefusal = null;
-  redis.forgetOddAnswer();
-  for (const key of redis.state.others) redis.poke(world.nowMs, ({ others }) => void others.delete(key));
+  for (const node of nodes) {
+    redisUp(node);
+    node.writeRefusal = null;
+    node.answerOnceWith(null);
+    for (const key of node.state.others) node.poke(world.nowMs, ({ others }) => void others.delete(key));
+  }
   if (postgres.phase === 'down') postgresUp(world);
   if (!postgres.isPublishing) {
     postgres.isPublishing = true;
@@ -175,25 +193,29 @@ export function postgresUp(world: World): string {
   return 'Postgres is up';
 }
 
-function redisUp(world: World): string {
-  world.redis.isUp = true;
-  return 'Redis is up';
+function redisUp(node: RedisNode): string {
+  node.isUp = true;
+  return `${node.name} is up`;
 }
 
-/** Entries, watermark, floor and fence of the last `lostWrites` writes are gone, all together. */
-function redisDown(world: World, lostWrites: number, least = 1): string {
-  const { redis } = world;
-  const kept = least === 0 ? 0 : Math.max(1, redis.writes - lostWrites);
-  redis.crash(kept);
-  for (const link of world.links) if (link.kind === 'redis') link.breakOff();
-  world.oracle.lost(redis);
-  return `Redis is killed and loses its last ${lostWrites} writes`;
+/** The last writes are gone, entries, watermark, floor and fence together. What was safe on disk or replicas stays. */
+function redisDown(world: World, node: RedisNode, lostWrites: number): string {
+  const isEmptied = lostWrites === Number.POSITIVE_INFINITY;
+  const least = world.settings.durability.level === 'reply' ? 1 : node.safeCount;
+  const kept = isEmptied ? 0 : Math.max(least, node.writes - lostWrites);
+  const lost = node.writes - kept;
+  node.crash(kept);
+  for (const link of world.links) if (link.node === node) link.breakOff();
+  world.oracle.lost(node);
+  return `${node.name} is killed and loses ${isEmptied ? 'everything' : `its last ${lost} writes`}`;
 }
 
-function toggleRefusal(world: World, text: string): string {
-  const { redis } = world;
-  redis.writeRefusal = redis.writeRefusal === null ? text : null;
-  return redis.writeRefusal === null ? 'Redis takes writes again' : `Redis refuses writes: ${text}`;
+function toggleRefusal(world: World, draws: Draws, text: string): string {
+  const node = draws.pick(world.nodes);
+  node.writeRefusal = node.writeRefusal === null ? text : null;
+  return node.writeRefusal === null
+    ? `${node.name} takes writes again`
+    : `${node.name} refuses writes: ${text}`;
 }
 
 function pickProcess(world: World, draws: Draws): RelayProcess | null {

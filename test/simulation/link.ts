@@ -1,3 +1,4 @@
+import type { RedisNode } from './redis-node.ts';
 import type { RelayProcess } from './relay-process.ts';
 
 export interface Message {
@@ -22,8 +23,11 @@ export class Link {
   isBlackHole = false;
   /** The client has stopped reading. */
   isPaused = false;
-  /** The life of the server that accepted it. */
-  serverLife = 0;
+  /** The Redis that it leads to, and in which of its lives; null for Postgres. */
+  readonly node: RedisNode | null;
+  readonly serverLife: number;
+  /** The session that opened it. */
+  readonly session: string;
   /** What the server does when it learns that the connection is over. */
   serverClosed: () => void = () => {};
   /** A last word of the server on a connection that does not stream. */
@@ -31,14 +35,17 @@ export class Link {
   /** What the client does. */
   clientClosed: (reset: boolean) => void = () => {};
 
-  constructor(id: number, kind: Link['kind'], owner: RelayProcess) {
+  constructor(id: number, kind: Link['kind'], owner: RelayProcess, node: RedisNode | null) {
     this.id = id;
     this.kind = kind;
     this.owner = owner;
+    this.node = node;
+    this.serverLife = node?.life ?? 0;
+    this.session = owner.session;
   }
 
   get name(): string {
-    return `${this.owner.name} ${this.kind}#${this.id}`;
+    return `${this.owner.name} ${this.node?.name ?? this.kind}#${this.id}`;
   }
 
   get isOver(): boolean {

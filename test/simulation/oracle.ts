@@ -1,51 +1,68 @@
 import type { ErrorCode } from '../../src/core/error-codes.ts';
 import { formatLsn, type Lsn, lsnFromHex, maxLsn, readLsn, ZERO_LSN } from '../../src/core/lsn.ts';
-import { ORIGIN, type Position, comparePositions, formatPosition, positionFromHex, positionToHex } from '../../src/core/position.ts';
+import {
+  comparePositions,
+  formatPosition,
+  ORIGIN,
+  type Position,
+  positionFromHex,
+  positionToHex,
+} from '../../src/core/position.ts';
+import { History } from './history.ts';
 import type { Link } from './link.ts';
 import type { PostgresNode } from './postgres-node.ts';
 import type { RedisNode, RedisObserver, ScriptName } from './redis-node.ts';
-import type { StreamEntry } from './script-model.ts';
+import type { RedisPlace } from './redis-place.ts';
 import type { RelayProcess } from './relay-process.ts';
+import type { RedisState, Reply, StreamEntry } from './script-model.ts';
 import { Violation } from './violation.ts';
-import type { SimulatedEvent } from './wal.ts';
 import type { Landmark } from './walsender.ts';
 
 /**
  * Knows what was committed, looks at everything that reaches a server, and throws a Violation as soon as a promise of the design
- * (I1 to I7) is broken. It never looks into the relay.
+ * (I1 to I8) is broken. It never looks into the relay.
  */
 export class Oracle implements RedisObserver {
   readonly #postgres: PostgresNode;
-  readonly #laneKey: string;
-  /** What must come into the streams, in this order; ends in front of an event that can't pass. */
-  #expected: SimulatedEvent[] = [];
-  #readTransactions = 0;
-  #isBlocked = false;
-  /** How many of them stand in Redis. */
-  #count = 0;
-  /** The highest floor that was ever noted in this history. */
-  #floorEver: Lsn = ZERO_LSN;
+  readonly #place: RedisPlace;
+  readonly #isSafeOnly: boolean;
+  readonly #replayWindowMs: number;
+  /** When the floor came to where it is, newest last; what Redis has lost of it is forgotten here, too. */
+  #floorNotes: { readonly lsn: Lsn; readonly atMs: number }[] = [];
+  /** Sessions whose Postgres goes: the replay window ends for them. */
+  readonly #released = new Set<string>();
+  readonly #history: History;
+  /** How many entries stand in each stream, and of each lane. */
   readonly #lengths = new Map<string, number>();
-  /** The Redis connection that raised the fence last. */
-  #fenceHolder: Link | null = null;
-  /** What a connection to an earlier life of Redis may believe. */
-  readonly #endOfLife = new Map<number, Knowledge>();
-  readonly #sessions = new Map<Link, StreamKnowledge>();
+  readonly #counts = new Map<string, number>();
+  /** The highest floor that was ever noted. */
+  #floorEver: Lsn;
+  /** The session that may write to a key: the one that raised the fence there last. */
+  readonly #holders = new Map<string, string>();
+  /** In which history a session began. */
+  readonly #historyOf = new Map<string, number>();
+  /** What stood in an earlier life of a Redis when it ended; a session may not know of the end yet. */
+  readonly #endOfLife = new Map<string, RedisState>();
+  readonly #streams = new Map<Link, StreamKnowledge>();
   /** Reasons to stop that the schedule has given. */
   readonly #excuses = new Set<ErrorCode>();
-  #firstUnpublishedLsn: Lsn | null = null;
-  /** The histories that promotions have ended, as they were then, and where the next one left each. */
-  readonly #branches: { readonly expected: readonly SimulatedEvent[]; readonly forkLsn: Lsn }[] = [];
-  /** In which history a session began, by its Redis connection. */
-  readonly #branchOf = new Map<Link, number>();
   /** Redis holds something of an ended history, from behind this fork. */
   #taintLsn: Lsn | null = null;
   appendedEvents = 0;
 
-  constructor(postgres: PostgresNode, laneKey: string) {
-    this.#postgres = postgres;
-    this.#laneKey = laneKey;
-    this.#floorEver = postgres.slotLsn;
+  constructor(options: {
+    readonly postgres: PostgresNode;
+    readonly place: RedisPlace;
+    /** Only what is on the disk, or on the replicas, counts. */
+    readonly isSafeOnly: boolean;
+    readonly replayWindowMs: number;
+  }) {
+    this.#postgres = options.postgres;
+    this.#place = options.place;
+    this.#isSafeOnly = options.isSafeOnly;
+    this.#replayWindowMs = options.replayWindowMs;
+    this.#history = new History(options.postgres.wal, (stream) => options.place.laneKeyOf(stream));
+    this.#floorEver = options.postgres.slotLsn;
   }
 
   excuse(...codes: ErrorCode[]): void {
@@ -54,153 +71,206 @@ export class Oracle implements RedisObserver {
 
   // ---- Redis
 
-  ran(node: RedisNode, link: Link, script: ScriptName, _keys: readonly string[], args: readonly (string | Buffer)[]): void {
-    const lane = node.state.hashes.get(this.#laneKey);
-    if (lane === undefined) return;
-    if (script === 'fence') {
-      this.#fenceHolder = link;
-      this.#branchOf.set(link, this.#branches.length);
+  ran(node: RedisNode, link: Link, script: ScriptName, key: string, reply: Reply): void {
+    const { session, owner } = link;
+    if (script === 'fence' || script === 'open lane') {
+      if (Array.isArray(reply) && reply[0] === 'FENCE') return;
+      this.#holders.set(key, session);
+      if (!this.#historyOf.has(session)) this.#historyOf.set(session, this.#history.current);
       return;
     }
-    if (link !== this.#fenceHolder || String(args[1]) !== lane.get('fence'))
-      throw new Violation('I3 written by a session that no longer holds the fence', link.name);
-    if (script === 'floor') this.#floorEver = maxLsn(this.#floorEver, floorOf(node, this.#laneKey) ?? ZERO_LSN);
-    if (script === 'append') this.#appended(node, link);
-    this.#taint(node, this.#branchOf.get(link) ?? 0);
+    if (this.#holders.get(key) !== session)
+      throw new Violation(
+        'I3 written by a session that no longer holds the fence',
+        `${script} by ${session}`,
+      );
+    if (script === 'floor' && key === this.#place.controlKey) {
+      const lsn = floorOf(node.state, key) ?? ZERO_LSN;
+      this.#floorEver = maxLsn(this.#floorEver, lsn);
+      if (lsn > (this.#floorNotes.at(-1)?.lsn ?? ZERO_LSN)) this.#floorNotes.push({ lsn, atMs: owner.nowMs });
+    }
+    if (script === 'append') this.#appended(node, key, this.#historyOf.get(session) ?? 0);
+    this.#taint(this.#historyOf.get(session) ?? 0);
   }
 
   lifeEnds(node: RedisNode): void {
-    this.#endOfLife.set(node.life, this.#knowledge(node));
+    const state = this.#isSafeOnly ? node.stateAfter(node.safeCount) : node.state;
+    this.#endOfLife.set(`${node.name} ${node.life}`, state);
   }
 
   /** Redis is back, perhaps without its last writes. */
   lost(node: RedisNode): void {
-    this.#lengths.clear();
-    let count = 0;
-    for (const [key, entries] of node.state.streams) {
-      this.#lengths.set(key, entries.length);
-      count += entries.length;
+    for (const lane of this.#history.lanes().keys()) {
+      if (this.#place.nodeOf(lane) === node) this.#counts.set(lane, 0);
     }
-    this.#count = count;
-    if (this.#taintLsn !== null && !this.#isBeyond(this.#taintLsn, node)) this.#taintLsn = null;
-    if (!node.state.hashes.has(this.#laneKey)) this.excuse('LANE_MISSING');
+    for (const key of this.#lengths.keys()) if (this.#place.nodeOf(key) === node) this.#lengths.delete(key);
+    for (const [key, entries] of node.state.streams) {
+      const lane = this.#place.laneKeyOf(key);
+      this.#lengths.set(key, entries.length);
+      this.#counts.set(lane, (this.#counts.get(lane) ?? 0) + entries.length);
+    }
+    if (this.#taintLsn !== null && !this.#isBeyond(this.#taintLsn)) this.#taintLsn = null;
+    const floor = floorOf(this.#place.stateOf(this.#place.controlKey), this.#place.controlKey) ?? ZERO_LSN;
+    this.#floorNotes = this.#floorNotes.filter(({ lsn }) => lsn <= floor);
+    if (this.#control === undefined) this.excuse('LANE_MISSING');
   }
 
-  #appended(node: RedisNode, link: Link): void {
+  #appended(node: RedisNode, lane: string, history: number): void {
     const fresh: StreamEntry[] = [];
     for (const [key, entries] of node.state.streams) {
       const before = this.#lengths.get(key) ?? 0;
       if (entries.length === before) continue;
       this.#lengths.set(key, entries.length);
-      for (const entry of entries.slice(before)) {
-        if (key !== `outbox.${entry['aggregate_type']}`) throw new Violation('G3 an entry in a foreign stream', key);
+      for (let at = before; at < entries.length; at += 1) {
+        const entry = entries[at] as StreamEntry;
+        if (key !== `outbox.${entry['aggregate_type']}`)
+          throw new Violation('G3 an entry in a foreign stream', key);
+        if (at > 0 && sortKey(entries[at - 1]) >= sortKey(entry))
+          throw new Violation('I1 a stream that is not in commit order', `${entry['id']} in ${key}`);
         fresh.push(entry);
-      }
-      for (let at = Math.max(1, before); at < entries.length; at += 1) {
-        if (sortKey(entries[at - 1]) >= sortKey(entries[at]))
-          throw new Violation('I1 a stream that is not in commit order', `${key} at ${at}`);
       }
     }
     if (fresh.length === 0) return;
     fresh.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
-    const branch = this.#branchOf.get(link) ?? 0;
-    if (this.#taintLsn !== null && branch === this.#branches.length) throw new Violation('G4 appended to a history that Redis knew to be another', fresh[0]?.['id']);
-    const expected = this.#branches[branch]?.expected ?? this.expected();
+    if (this.#taintLsn !== null && history === this.#history.current)
+      throw new Violation('G4 appended to what is another history', fresh[0]?.['id']);
+    const expected = this.#history.events(lane, history);
+    let count = this.#counts.get(lane) ?? 0;
     for (const entry of fresh) {
-      const event = expected[this.#count];
+      const event = expected[count];
       if (event === undefined || entry['id'] !== event.id)
-        throw new Violation('I1 not the next event of the history', `${entry['id']} instead of ${event?.id ?? 'nothing'}`);
+        throw new Violation(
+          'I1 not the next event of the history',
+          `${entry['id']} instead of ${event?.id ?? 'nothing'}`,
+        );
       if (entry['payload'] !== event.payload || sortKey(entry) !== positionToHex(event.position))
         throw new Violation('G7 an entry that is not what was committed', event.id);
-      this.#count += 1;
+      count += 1;
       this.appendedEvents += 1;
     }
+    this.#counts.set(lane, count);
   }
 
   // ---- Postgres
 
-  streamStarts(link: Link, node: RedisNode): void {
-    const floor = floorOf(node, this.#laneKey);
+  streamStarts(link: Link): void {
     const { slotLsn } = this.#postgres;
-    // A session whose Redis has gone in the meantime will not write.
-    const isConnected = redisLinkOf(link.owner)?.serverLife === node.life;
-    if (floor !== null && floor < slotLsn && isConnected)
-      throw new Violation('G4 streams although Redis is behind the slot', `${formatLsn(floor)} < ${formatLsn(slotLsn)}`);
-    this.#sessions.set(link, { startLsn: slotLsn, lastLsn: slotLsn, receivedLsn: slotLsn, landmarks: new Set([slotLsn]), branch: this.#branches.length });
+    // A session that has lost its Redis in the meantime will not write.
+    const isConnected = this.#place.nodes.every((node) => lifeSeen(link.owner, node) === node.life);
+    const reason = isConnected ? this.#lossReason() : null;
+    if (reason !== null) throw new Violation('G4 streams although Redis lacks what was confirmed', reason);
+    this.#streams.set(link, {
+      startLsn: slotLsn,
+      lastLsn: slotLsn,
+      receivedLsn: slotLsn,
+      landmarks: new Set([slotLsn]),
+      history: this.#history.current,
+    });
   }
 
   streamReceived(link: Link, landmarks: readonly Landmark[]): void {
-    const session = this.#sessions.get(link);
+    const stream = this.#streams.get(link);
     for (const { lsn, kind } of landmarks) {
-      if (kind === 'keepalive inside') continue;
-      session?.landmarks.add(lsn);
-      if (session !== undefined) session.receivedLsn = maxLsn(session.receivedLsn, lsn);
+      if (kind === 'keepalive inside' || stream === undefined) continue;
+      stream.landmarks.add(lsn);
+      stream.receivedLsn = maxLsn(stream.receivedLsn, lsn);
     }
   }
 
-  statusSent(process: RelayProcess, link: Link, message: Buffer, redis: RedisNode): void {
-    const session = this.#sessions.get(link);
-    if (session === undefined) throw new Violation('a status update on a connection that does not stream');
+  /** A standby status update leaves a relay. */
+  statusSent(process: RelayProcess, link: Link, message: Buffer): void {
+    const stream = this.#streams.get(link);
+    if (stream === undefined) throw new Violation('a status update on a connection that does not stream');
     const lsn = readLsn(message, 9);
-    const text = `${formatLsn(lsn)} by ${process.name}`;
-    if (lsn < session.lastLsn) throw new Violation('I5 confirmed backwards', `${text} after ${formatLsn(session.lastLsn)}`);
-    if (lsn > session.receivedLsn) throw new Violation('I5 confirmed more than was received', text);
-    if (lsn > session.lastLsn && !session.landmarks.has(lsn)) throw new Violation('I5 confirmed a position that nobody named', text);
-    session.lastLsn = lsn;
-    if (lsn > session.startLsn) this.#checkDurable(process, lsn, redis, session.branch, text);
+    const text = `${formatLsn(lsn)} by ${process.session}`;
+    if (lsn < stream.lastLsn)
+      throw new Violation('I5 confirmed backwards', `${text} after ${formatLsn(stream.lastLsn)}`);
+    if (lsn > stream.receivedLsn || readLsn(message, 1) > stream.receivedLsn)
+      throw new Violation('I5 confirmed more than was received', text);
+    if (!stream.landmarks.has(lsn)) throw new Violation('I5 confirmed a position that nobody named', text);
+    const isNews = lsn > stream.lastLsn;
+    stream.lastLsn = lsn;
+    if (!isNews) return;
+    this.#checkKnown(process, lsn, stream.history, text);
+    const note = this.#floorNotes.find((each) => each.lsn >= lsn);
+    if (note === undefined || this.#released.has(process.session)) return;
+    if (process.nowMs - note.atMs < this.#replayWindowMs)
+      throw new Violation('G1 confirmed within the replay window', `${text}, noted at ${note.atMs} ms`);
   }
 
-  #checkDurable(process: RelayProcess, lsn: Lsn, redis: RedisNode, branch: number, text: string): void {
-    const life = redisLinkOf(process)?.serverLife ?? redis.life;
-    const known = life === redis.life ? this.#knowledge(redis) : (this.#endOfLife.get(life) as Knowledge);
-    if (known.floorLsn === null || known.floorLsn < lsn)
-      throw new Violation('I4 confirmed before the floor was noted', `${text}, floor ${known.floorLsn === null ? 'none' : formatLsn(known.floorLsn)}`);
-    const missing = (this.#branches[branch]?.expected ?? this.expected())[known.count];
-    if (missing !== undefined && missing.position.commitLsn < lsn)
-      throw new Violation('I4 confirmed what Redis does not hold', `${text}, ${missing.id} at ${formatPosition(missing.position)} is missing`);
+  /** Postgres tells a session that it goes. */
+  released(session: string): void {
+    this.#released.add(session);
+  }
+
+  #checkKnown(process: RelayProcess, lsn: Lsn, history: number, text: string): void {
+    const states = new Map(this.#place.nodes.map((node) => [node, this.#known(process, node)]));
+    const stateFor = (key: string) => states.get(this.#place.nodeOf(key)) as RedisState;
+    const floor = floorOf(stateFor(this.#place.controlKey), this.#place.controlKey);
+    if (floor === null || floor < lsn) {
+      const noted = floor === null ? 'none' : formatLsn(floor);
+      throw new Violation('I4 confirmed before the floor was noted', `${text}, floor ${noted}`);
+    }
+    for (const [lane, events] of this.#history.lanes(history)) {
+      const last = events.findLast(({ position }) => position.commitLsn < lsn);
+      if (last === undefined) continue;
+      const watermark = watermarkOf(stateFor(lane), lane) ?? ORIGIN;
+      if (comparePositions(watermark, last.position) < 0)
+        throw new Violation('I4 confirmed what Redis does not hold', `${text}, without ${last.id}`);
+    }
+  }
+
+  /** What a relay may believe that a Redis holds: all of it, or what it held when its connection's life ended. */
+  #known(process: RelayProcess, node: RedisNode): RedisState {
+    const life = lifeSeen(process, node) ?? node.life;
+    if (life !== node.life) return this.#endOfLife.get(`${node.name} ${life}`) as RedisState;
+    return this.#isSafeOnly ? node.stateAfter(node.safeCount) : node.state;
   }
 
   /** After every step. */
-  check(redis: RedisNode): void {
+  check(): void {
     const { slotLsn } = this.#postgres;
-    const floor = floorOf(redis, this.#laneKey);
-    const expected = this.expected();
-    if (slotLsn > this.#floorEver) throw new Violation('I4 the slot is ahead of every floor', formatLsn(slotLsn));
-    if (floor !== null && floor < slotLsn) this.excuse('REDIS_BEHIND');
-    const unpublished = this.#firstUnpublishedLsn;
+    if (slotLsn > this.#floorEver)
+      throw new Violation('I4 the slot is ahead of every floor', formatLsn(slotLsn));
+    if (this.#lossReason() !== null) this.excuse('REDIS_BEHIND');
+    const unpublished = this.#history.unpublishedLsn;
     if (unpublished !== null && slotLsn > unpublished)
       throw new Violation('G4 confirmed past a time without publication', formatLsn(slotLsn));
     if (this.#taintLsn !== null) return;
-    const watermark = watermarkOf(redis, this.#laneKey);
-    if (watermark === null) return;
-    const last = this.#count === 0 ? ORIGIN : (expected[this.#count - 1]?.position ?? ORIGIN);
-    if (comparePositions(watermark, last) !== 0)
-      throw new Violation('I1 the watermark is not the last entry', `${formatPosition(watermark)} and ${formatPosition(last)}`);
-  }
-
-  /** A standby was promoted; what the old primary had behind the fork is no history any more. */
-  forked(lsn: Lsn, redis: RedisNode): void {
-    this.#branches.push({ expected: this.expected(), forkLsn: lsn });
-    this.#expected = [];
-    this.#readTransactions = 0;
-    this.#isBlocked = false;
-    this.#firstUnpublishedLsn = null;
-    this.#taint(redis, this.#branches.length - 1);
-    this.excuse('TIMELINE_FORK', 'POSTGRES_BEHIND');
-    this.#floorEver = maxLsn(this.#floorEver, this.#postgres.slotLsn);
-  }
-
-  /** A session of the history `branch` has written, or that history has ended. */
-  #taint(redis: RedisNode, branch: number): void {
-    for (const { forkLsn } of this.#branches.slice(branch)) {
-      if (this.#isBeyond(forkLsn, redis) && (this.#taintLsn === null || forkLsn < this.#taintLsn)) this.#taintLsn = forkLsn;
+    for (const [lane, events] of this.#history.lanes()) {
+      const watermark = watermarkOf(this.#place.stateOf(lane), lane);
+      if (watermark === null) continue;
+      const count = this.#counts.get(lane) ?? 0;
+      const last = count === 0 ? ORIGIN : (events[count - 1]?.position ?? ORIGIN);
+      if (comparePositions(watermark, last) !== 0)
+        throw new Violation(
+          'I1 the watermark is not the last entry',
+          `${lane}: ${formatPosition(watermark)} and ${formatPosition(last)}`,
+        );
     }
   }
 
-  #isBeyond(forkLsn: Lsn, redis: RedisNode): boolean {
-    const watermark = watermarkOf(redis, this.#laneKey) ?? ORIGIN;
-    const floor = floorOf(redis, this.#laneKey) ?? ZERO_LSN;
-    return watermark.commitLsn >= forkLsn || floor > forkLsn;
+  /** A standby is about to be promoted; what the old primary has behind the fork will be no history any more. */
+  forks(lsn: Lsn): void {
+    this.#history.endAt(lsn);
+    this.#taint(this.#history.current - 1);
+    this.excuse('TIMELINE_FORK', 'POSTGRES_BEHIND');
+  }
+
+  /** A session of that history has written, or that history has ended. */
+  #taint(history: number): void {
+    for (const forkLsn of this.#history.forksSince(history)) {
+      if (this.#isBeyond(forkLsn) && (this.#taintLsn === null || forkLsn < this.#taintLsn))
+        this.#taintLsn = forkLsn;
+    }
+  }
+
+  #isBeyond(forkLsn: Lsn): boolean {
+    const { controlKey } = this.#place;
+    if ((floorOf(this.#place.stateOf(controlKey), controlKey) ?? ZERO_LSN) > forkLsn) return true;
+    return this.#place.nodes.some(({ state }) =>
+      [...state.hashes.keys()].some((key) => (watermarkOf(state, key) ?? ORIGIN).commitLsn >= forkLsn),
+    );
   }
 
   // ---- ends
@@ -212,67 +282,68 @@ export class Oracle implements RedisObserver {
       return;
     }
     if (code === 'DRAIN_TIMEOUT' && process.isStopRequested) return;
-    if (code === 'FENCED' && this.#fenceHolder?.owner !== process) return;
+    if (code === 'FENCED' && this.#holders.get(this.#place.controlKey) !== process.session) return;
     if (!this.#excuses.has(code)) throw new Violation(`stopped with ${code} for no reason`, process.name);
   }
 
   /** Why no relay may go on as things stand, or null. */
-  reasonToHalt(redis: RedisNode): ErrorCode | null {
-    const floor = floorOf(redis, this.#laneKey);
-    if (floor === null) return 'LANE_MISSING';
-    if (this.#taintLsn !== null || !this.#postgres.descendsFrom(Number(redis.state.hashes.get(this.#laneKey)?.get('timeline')))) return 'TIMELINE_FORK';
-    if (floor < this.#postgres.slotLsn) return 'REDIS_BEHIND';
-    if (redis.state.hashes.get(this.#laneKey)?.get('publication') !== this.#postgres.publicationIdentity) return 'PUBLICATION_CHANGED';
-    if (this.#postgres.wal.transactions.some(({ events }) => events.some(({ isUnroutable }) => isUnroutable))) return 'EVENT_NO_ROUTE';
+  reasonToHalt(): ErrorCode | null {
+    const control = this.#control;
+    if (control === undefined) return 'LANE_MISSING';
+    if (this.#taintLsn !== null || !this.#postgres.descendsFrom(Number(control.get('timeline'))))
+      return 'TIMELINE_FORK';
+    if (this.#lossReason() !== null) return 'REDIS_BEHIND';
+    if (control.get('publication') !== this.#postgres.publicationIdentity) return 'PUBLICATION_CHANGED';
+    return this.#history.isBlocked ? 'EVENT_NO_ROUTE' : null;
+  }
+
+  /** What Redis lacks of what Postgres has forgotten, or of the proof that it lacks nothing. */
+  #lossReason(): string | null {
+    const { slotLsn } = this.#postgres;
+    const { controlKey } = this.#place;
+    const control = this.#control;
+    if (control === undefined) return null;
+    const floor = readFloor(control.get('floor') as string);
+    if (floor < slotLsn) return `floor ${formatLsn(floor)}, slot ${formatLsn(slotLsn)}`;
+    if (this.#taintLsn !== null) return null;
+    for (const [lane, events] of this.#history.lanes()) {
+      const missing = events[this.#counts.get(lane) ?? 0];
+      if (missing !== undefined && missing.position.commitLsn < slotLsn) return `${missing.id} is missing`;
+      if (lane === controlKey) continue;
+      const tag = lane.slice(lane.indexOf('{') + 1, -1);
+      const notes = (control.get(`lane:${tag}`) ?? '').split(',').filter((note) => note !== '');
+      const proven = notes.map((note) => lsnFromHex(note)).findLast((lsn) => lsn <= slotLsn);
+      const laneFloor = floorOf(this.#place.stateOf(lane), lane) ?? ZERO_LSN;
+      if (proven !== undefined && laneFloor < proven) return `${lane} has lost its floor`;
+    }
     return null;
   }
 
+  get #control(): ReadonlyMap<string, string> | undefined {
+    const { controlKey } = this.#place;
+    return this.#place.stateOf(controlKey).hashes.get(controlKey);
+  }
+
   get isComplete(): boolean {
-    return this.#count === this.expected().length;
+    for (const [lane, events] of this.#history.lanes()) {
+      if ((this.#counts.get(lane) ?? 0) !== events.length) return false;
+    }
+    return true;
   }
 
   /** The end of the last transaction that has to be confirmed when everything is well. */
   get lastEndLsn(): Lsn {
-    return this.#postgres.wal.transactions.findLast(({ events }) => events.length > 0)?.endLsn ?? ZERO_LSN;
-  }
-
-  progressText(): string {
-    return `${this.#count} of ${this.expected().length} events stand, the slot is at ${formatLsn(this.#postgres.slotLsn)}, the last transaction ends at ${formatLsn(this.lastEndLsn)}`;
-  }
-
-  expected(): readonly SimulatedEvent[] {
     const { transactions } = this.#postgres.wal;
-    if (this.#isBlocked) return this.#expected;
-    for (; this.#readTransactions < transactions.length; this.#readTransactions += 1) {
-      const transaction = transactions[this.#readTransactions];
-      if (transaction === undefined) break;
-      if (!transaction.isPublished) {
-        if (transaction.events.length > 0) this.#firstUnpublishedLsn ??= transaction.commitLsn;
-        continue;
-      }
-      for (const event of transaction.events) {
-        if (event.isUnroutable) {
-          this.#isBlocked = true;
-          return this.#expected;
-        }
-        this.#expected.push(event);
-      }
-    }
-    return this.#expected;
+    return transactions.findLast(({ events }) => events.length > 0)?.endLsn ?? ZERO_LSN;
   }
 
-  #knowledge(node: RedisNode): Knowledge {
-    return { count: this.#count, floorLsn: floorOf(node, this.#laneKey) };
+  describe(): string {
+    const lanes = [...this.#history.lanes()].map(
+      ([lane, events]) => `${this.#counts.get(lane) ?? 0} of ${events.length} events of ${lane} stand`,
+    );
+    const slot = `the slot is at ${formatLsn(this.#postgres.slotLsn)}`;
+    return `${lanes.join(', ')}; ${slot}, the last transaction ends at ${formatLsn(this.lastEndLsn)}`;
   }
-}
-
-function redisLinkOf(process: RelayProcess): Link | undefined {
-  return [...process.links].findLast((link) => link.kind === 'redis');
-}
-
-interface Knowledge {
-  readonly count: number;
-  readonly floorLsn: Lsn | null;
 }
 
 interface StreamKnowledge {
@@ -280,16 +351,23 @@ interface StreamKnowledge {
   lastLsn: Lsn;
   receivedLsn: Lsn;
   readonly landmarks: Set<Lsn>;
-  readonly branch: number;
+  readonly history: number;
 }
 
-function floorOf(node: RedisNode, key: string): Lsn | null {
-  const floor = node.state.hashes.get(key)?.get('floor');
+/** To which life of a Redis the newest connection of a relay leads. */
+function lifeSeen(process: RelayProcess, node: RedisNode): number | undefined {
+  let seen: number | undefined;
+  for (const link of process.links) if (link.node === node) seen = link.serverLife;
+  return seen;
+}
+
+function floorOf(state: RedisState, key: string): Lsn | null {
+  const floor = state.hashes.get(key)?.get('floor');
   return floor === undefined ? null : readFloor(floor);
 }
 
-function watermarkOf(node: RedisNode, key: string): Position | null {
-  const watermark = node.state.hashes.get(key)?.get('watermark');
+function watermarkOf(state: RedisState, key: string): Position | null {
+  const watermark = state.hashes.get(key)?.get('watermark');
   return watermark === undefined ? null : readWatermark(watermark);
 }
 

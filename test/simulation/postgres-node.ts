@@ -28,7 +28,11 @@ export class PostgresNode {
   #catalogKey = '';
   #catalogText = '';
 
-  constructor(startLsn: Lsn) {
+  readonly #goes: (session: string) => void;
+
+  /** `goes` hears of sessions that are told that the server goes. */
+  constructor(startLsn: Lsn, goes: (session: string) => void) {
+    this.#goes = goes;
     this.wal = new Wal(startLsn);
     this.slotLsn = startLsn;
     this.slotPast = [startLsn];
@@ -73,6 +77,12 @@ export class PostgresNode {
       return [{ content: lines.join('\n') }];
     }
     if (sql.startsWith('SELECT CASE WHEN pg_is_in_recovery')) return [{ lsn: formatLsn(this.wal.endLsn) }];
+    if (sql.includes('pg_terminate_backend')) {
+      for (const holder of new Set([this.#slotHolder, this.#lockHolder])) {
+        if (holder !== null && holder !== link) this.terminate(holder, '57P01');
+      }
+      return [];
+    }
     throw new Error(`the simulated Postgres does not know ${sql}`);
   }
 
@@ -131,6 +141,7 @@ export class PostgresNode {
       if (!walsender.isCaughtUp || walsender.isInTransaction) return 'streams to the end';
       if (this.slotLsn >= this.wal.endLsn) this.terminate(link, '57P01');
       else {
+        this.#goes(link.session);
         walsender.say(keepalive(this.wal.endLsn, true));
         return 'asks for a confirmation';
       }
@@ -157,6 +168,7 @@ export class PostgresNode {
   }
 
   terminate(link: Link, sqlState: string): void {
+    this.#goes(link.session);
     const walsender = this.walsenders.get(link);
     if (walsender === undefined) link.sayFatal(sqlState);
     else walsender.say(errorFrame(sqlState, 'terminating connection'));

@@ -1,4 +1,5 @@
 import type { Settings } from '../../src/config/settings.ts';
+import type { Durability } from '../../src/core/durability.ts';
 import type { Draws } from './draws.ts';
 import { FAULTS } from './faults.ts';
 
@@ -20,8 +21,12 @@ export function drawProfile(draws: Draws): Profile {
   const faults = new Set<string>();
   const kinds = draws.between(0, 5);
   for (let count = 0; count < kinds; count += 1) faults.add(draws.pick(FAULTS).name);
+  const isCluster = draws.once(3);
   return {
     settings: {
+      redisMode: isCluster ? 'cluster' : 'standalone',
+      durability: draws.pick(DURABILITIES),
+      replayWindowMs: draws.pick([0, 5000, 1000]),
       batchEventsMax: draws.pick([2, 1, 3, 5]),
       batchBytesMax: 4096,
       inFlightBatchesMax: draws.pick([2, 1, 3]),
@@ -31,10 +36,17 @@ export function drawProfile(draws: Draws): Profile {
       backoffMaxMs: 400,
     },
     relays: draws.pick([1, 1, 2, 3]),
-    aggregates: draws.pick([['a'], ['a', 'b'], ['a', 'b', 'c']]),
+    aggregates: draws.pick([['a', 'b'], ['a'], ['a', 'b', 'c'], ['a', 'p{1}', 'q{1}', 'r{2}']]),
     hugeEvents: draws.pick([6, 12]),
     hasUnroutable: draws.once(12),
     faults,
     faultShare: draws.pick([8, 3, 15]),
   };
 }
+
+const DURABILITIES: readonly Durability[] = [
+  { level: 'reply' },
+  { level: 'reply' },
+  { level: 'fsync' },
+  { level: 'replicas', replicas: 1 },
+];

@@ -1,10 +1,6 @@
 import { createHash } from 'node:crypto';
-import {
-  ANNOTATE_SCRIPT,
-  APPEND_SCRIPT,
-  FENCE_SCRIPT,
-  FLOOR_SCRIPT,
-} from '../../src/sink/append-script.ts';
+import { ANNOTATE_SCRIPT, APPEND_SCRIPT, FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
+import { LIST_LANE_SCRIPT, OPEN_LANE_SCRIPT } from '../../src/sink/cluster-script.ts';
 import type { Link } from './link.ts';
 import {
   annotateScript,
@@ -12,6 +8,8 @@ import {
   emptyState,
   fenceScript,
   floorScript,
+  listLaneScript,
+  openLaneScript,
   type RedisState,
   Refusal,
   type Reply,
@@ -24,77 +22,142 @@ import {
  */
 export class RedisNode {
   readonly name: string;
-  state = emptyState();
+  state: RedisState;
   isUp = true;
-  /** Why writes are refused, or nothing is answered at all. */
+  /** Why writes are refused. */
   writeRefusal: string | null = null;
-  isLoading = false;
-  role: 'master' | 'slave' = 'master';
   /** One more with every start: a connection belongs to one life of the server. */
   life = 1;
-  #log: LoggedWrite[] = [];
-  readonly #scripts = new Set<string>();
+  /** So many of the writes are on the disk, or on the replicas: never lost. */
+  safeCount = 1;
+  readonly #isCluster: boolean;
+  readonly #slots: () => Reply;
   readonly #observer: RedisObserver;
-  #nextReply: string | null = null;
+  #log: LoggedWrite[];
+  readonly #scripts = new Set<string>();
+  #oddAnswer: string | null = null;
+  /** Connections that WAIT or WAITAOF blocks. */
+  readonly #waiting = new Map<Link, Waiting>();
+  readonly #lastWrite = new Map<Link, number>();
 
-  constructor(name: string, observer: RedisObserver, seed: RedisState) {
-    this.name = name;
-    this.#observer = observer;
-    this.#log.push({ atMs: 0, apply: (state) => copyInto(state, seed) });
-    copyInto(this.state, seed);
+  constructor(options: RedisNodeOptions) {
+    this.name = options.name;
+    this.#isCluster = options.isCluster;
+    this.#slots = options.slots;
+    this.#observer = options.observer;
+    this.#log = [{ atMs: 0, apply: (state) => copyInto(state, options.seed) }];
+    this.state = this.stateAfter(1);
   }
 
   get writes(): number {
     return this.#log.length;
   }
 
-  writtenAtMs(index: number): number {
-    return this.#log[index]?.atMs ?? Number.POSITIVE_INFINITY;
+  /** When the first write was made that a loss down to `kept` takes back; null when it takes none. */
+  firstLostMs(kept: number): number | null {
+    return this.#log[kept]?.atMs ?? null;
+  }
+
+  isBlocked(link: Link): boolean {
+    return this.#waiting.has(link);
+  }
+
+  get isWaitedFor(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** The next command is answered with this, after it has been carried out. */
-  answerOnceWith(text: string): void {
-    this.#nextReply = text;
+  answerOnceWith(text: string | null): void {
+    this.#oddAnswer = text;
   }
 
-  forgetOddAnswer(): void {
-    this.#nextReply = null;
-  }
-
-  /** What stood there after the first `writes` writes. */
-  stateAfter(writes: number): RedisState {
+  /** What stood there after the first `count` writes. */
+  stateAfter(count: number): RedisState {
     const state = emptyState();
-    for (const write of this.#log.slice(0, writes)) write.apply(state);
+    for (const write of this.#log.slice(0, count)) write.apply(state);
     return state;
   }
 
-  /** Down at once, with all connections. What was written last is lost: only the first `kept` writes are there again. */
+  /** Down at once. What was written last is lost: only the first `kept` writes are there again. */
   crash(kept: number): void {
     this.#observer.lifeEnds(this);
     this.isUp = false;
     this.life += 1;
     this.#scripts.clear();
-    this.#nextReply = null;
-    if (kept < this.#log.length) {
-      this.#log = this.#log.slice(0, kept);
-      this.state = this.stateAfter(kept);
+    this.#waiting.clear();
+    this.#lastWrite.clear();
+    this.#oddAnswer = null;
+    this.#log = this.#log.slice(0, kept);
+    // What a start has loaded is on its disk.
+    this.safeCount = kept;
+    this.state = this.stateAfter(kept);
+  }
+
+  /** The disk, or the replicas, have come to the end of the log. */
+  sync(): void {
+    this.safeCount = this.#log.length;
+    for (const [link, waiting] of this.#waiting) {
+      this.#waiting.delete(link);
+      waiting.answer(waiting.enough);
     }
   }
 
-  /** Throws the Refusal that Redis answers with instead. */
-  execute(link: Link, nowMs: number, name: string, args: readonly (string | Buffer)[]): Reply {
-    const reply = this.#run(link, nowMs, name, args);
-    const other = this.#nextReply;
-    this.#nextReply = null;
-    if (other !== null) throw new Refusal(other);
-    return reply;
+  /** WAIT and WAITAOF give up and say how many there are. */
+  expireWaits(nowMs: number): void {
+    for (const [link, waiting] of this.#waiting) {
+      if (waiting.untilMs > nowMs) continue;
+      this.#waiting.delete(link);
+      waiting.answer(waiting.short);
+    }
+  }
+
+  execute(
+    link: Link,
+    nowMs: number,
+    name: string,
+    args: readonly (string | Buffer)[],
+    answer: (reply: Reply | Refusal) => void,
+  ): void {
+    let reply: Reply | Refusal | null;
+    try {
+      reply = name.startsWith('WAIT')
+        ? this.#wait(link, nowMs, name, args, answer)
+        : this.#run(link, nowMs, name, args);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      reply = error;
+    }
+    const odd = this.#oddAnswer;
+    this.#oddAnswer = null;
+    if (odd !== null) answer(new Refusal(odd));
+    else if (reply !== null) answer(reply);
+  }
+
+  /** Null when the answer comes later. */
+  #wait(
+    link: Link,
+    nowMs: number,
+    name: string,
+    args: readonly (string | Buffer)[],
+    answer: (reply: Reply) => void,
+  ): Reply | null {
+    const isDisk = name === 'WAITAOF';
+    const wanted = Number(args[0]);
+    const enough: Reply = isDisk ? [1, 0] : wanted;
+    const timeoutMs = Number(args[isDisk ? 2 : 1]);
+    if (wanted === 0 || (this.#lastWrite.get(link) ?? 0) <= this.safeCount) return enough;
+    this.#waiting.set(link, { untilMs: nowMs + timeoutMs, enough, short: isDisk ? [0, 0] : 0, answer });
+    return null;
   }
 
   #run(link: Link, nowMs: number, name: string, args: readonly (string | Buffer)[]): Reply {
-    if (name === 'PING') return 'PONG';
-    if (name === 'INFO') return this.#info();
-    if (this.isLoading) throw new Refusal('LOADING Redis is loading the dataset in memory');
     switch (name) {
+      case 'PING':
+        return 'PONG';
+      case 'INFO':
+        return this.#isCluster ? INFO.cluster : INFO.standalone;
+      case 'CLUSTER':
+        return this.#slots();
       case 'CONFIG':
         return [String(args[1]), CONFIG[String(args[1])] ?? ''];
       case 'HGETALL':
@@ -112,7 +175,9 @@ export class RedisNode {
       case 'EVALSHA':
         return this.#script(link, nowMs, String(args[0]), args);
       default:
-        throw new Error(`the simulated Redis does not know ${name} ${args.map(String).join(' ').slice(0, 80)}`);
+        throw new Error(
+          `the simulated Redis does not know ${name} ${args.map(String).join(' ').slice(0, 80)}`,
+        );
     }
   }
 
@@ -121,56 +186,57 @@ export class RedisNode {
     if (script === undefined) throw new Error('a script that the simulation has no model of');
     if (!this.#scripts.has(sha)) throw new Refusal('NOSCRIPT No matching script.');
     const keyCount = Number(args[1]);
-    const call: Omit<ScriptCall, 'state' | 'writeRefusal'> = {
-      keys: args.slice(2, 2 + keyCount).map(String),
-      // The bytes are the sender's own, to be used again.
-      args: args.slice(2 + keyCount).map((arg) => (typeof arg === 'string' ? arg : Buffer.from(arg))),
-    };
+    const call = { keys: args.slice(2, 2 + keyCount).map(String), args: args.slice(2 + keyCount) };
     const { writeRefusal } = this;
     const reply = script.model({ ...call, state: this.state, writeRefusal });
     if (writeRefusal === null) {
-      this.#log.push({
-        atMs: nowMs,
-        apply: (state) => void script.model({ ...call, state, writeRefusal: null }),
-      });
+      this.#write(nowMs, (state) => void script.model({ ...call, state, writeRefusal: null }));
+      this.#lastWrite.set(link, this.#log.length);
     }
-    this.#observer.ran(this, link, script.name, call.keys, call.args);
+    this.#observer.ran(this, link, script.name, call.keys[0] as string, reply);
     return reply;
   }
 
   /** Somebody else writes. */
   poke(nowMs: number, apply: (state: RedisState) => void): void {
     apply(this.state);
-    this.#log.push({ atMs: nowMs, apply });
+    this.#write(nowMs, apply);
   }
 
-  #info(): string {
-    return [
-      'redis_version:7.2.4',
-      `role:${this.role}`,
-      `loading:${this.isLoading ? 1 : 0}`,
-      'maxmemory_policy:noeviction',
-      'aof_enabled:1',
-    ].join('\r\n');
+  #write(atMs: number, apply: (state: RedisState) => void): void {
+    this.#log.push({ atMs, apply });
   }
 }
 
+export interface RedisNodeOptions {
+  readonly name: string;
+  readonly isCluster: boolean;
+  /** The answer to CLUSTER SLOTS. */
+  readonly slots: () => Reply;
+  readonly observer: RedisObserver;
+  /** What stands there at the beginning. */
+  readonly seed: RedisState;
+}
+
+/** Hears of everything that was written, while it is still the last thing that was. */
 export interface RedisObserver {
-  ran(
-    node: RedisNode,
-    link: Link,
-    script: ScriptName,
-    keys: readonly string[],
-    args: readonly (string | Buffer)[],
-  ): void;
+  ran(node: RedisNode, link: Link, script: ScriptName, key: string, reply: Reply): void;
+  /** Called in front of a crash. */
   lifeEnds(node: RedisNode): void;
 }
 
-export type ScriptName = 'append' | 'floor' | 'fence' | 'annotate';
+export type ScriptName = 'append' | 'floor' | 'fence' | 'annotate' | 'open lane' | 'list lane';
 
 interface LoggedWrite {
   readonly atMs: number;
   apply(state: RedisState): void;
+}
+
+interface Waiting {
+  readonly untilMs: number;
+  readonly enough: Reply;
+  readonly short: Reply;
+  readonly answer: (reply: Reply) => void;
 }
 
 const shas = new Map<string, string>();
@@ -189,7 +255,23 @@ const SCRIPTS = new Map<string, { readonly name: ScriptName; readonly model: (ca
   [shaOf(FLOOR_SCRIPT), { name: 'floor', model: floorScript }],
   [shaOf(FENCE_SCRIPT), { name: 'fence', model: fenceScript }],
   [shaOf(ANNOTATE_SCRIPT), { name: 'annotate', model: annotateScript }],
+  [shaOf(OPEN_LANE_SCRIPT), { name: 'open lane', model: openLaneScript }],
+  [shaOf(LIST_LANE_SCRIPT), { name: 'list lane', model: listLaneScript }],
 ]);
+
+const INFO = { standalone: infoOf('standalone'), cluster: infoOf('cluster') };
+
+function infoOf(mode: string): string {
+  return [
+    'redis_version:7.2.4',
+    `redis_mode:${mode}`,
+    'role:master',
+    'loading:0',
+    'connected_slaves:2',
+    'maxmemory_policy:noeviction',
+    'aof_enabled:1',
+  ].join('\r\n');
+}
 
 const CONFIG: Readonly<Record<string, string>> = {
   'maxmemory-policy': 'noeviction',

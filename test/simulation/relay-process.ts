@@ -22,11 +22,19 @@ export class RelayProcess implements TimerOwner {
   isStopRequested = false;
   /** How it ended by itself; null while it runs, and for one that was killed. */
   exit: ErrorCode | 'OK' | null = null;
+  #sessionCount = 0;
+  readonly #isStealing: boolean;
   #relay: Relay | null = null;
 
-  constructor(world: World, name: string) {
+  constructor(world: World, name: string, isStealing: boolean) {
     this.world = world;
     this.name = name;
+    this.#isStealing = isStealing;
+  }
+
+  /** The session that runs: one replication connection, one connection to each Redis. */
+  get session(): string {
+    return `session ${this.#sessionCount} of ${this.name}`;
   }
 
   get nowMs(): number {
@@ -47,9 +55,12 @@ export class RelayProcess implements TimerOwner {
     const relay = new Relay({
       settings: world.settings,
       logger: this.#logger(),
-      metrics: METRICS,
+      metrics: silentMetrics(() => {
+        this.#sessionCount += 1;
+      }),
       holder: this.name,
       random: () => 0.5,
+      isStealing: this.#isStealing,
     });
     this.#relay = relay;
     relay.run().then(
@@ -87,7 +98,12 @@ export class RelayProcess implements TimerOwner {
       const about = error === undefined ? '' : `: ${error.code} ${error.message}`;
       this.world.note(`${this.name} logs ${level}: ${text ?? String(fields)}${about}`);
     };
-    return { info: log('info'), warn: log('warn'), error: log('error'), debug: () => {} } as unknown as Logger;
+    return {
+      info: log('info'),
+      warn: log('warn'),
+      error: log('error'),
+      debug: () => {},
+    } as unknown as Logger;
   }
 }
 
@@ -117,10 +133,16 @@ function microtasksDone(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve));
 }
 
-const METRICS = new Proxy({}, { get: () => () => {} }) as unknown as RelayMetrics;
+function silentMetrics(sessionStarts: () => void): RelayMetrics {
+  const silent = () => {};
+  return new Proxy(
+    {},
+    { get: (_, name) => (name === 'recordSession' ? sessionStarts : silent) },
+  ) as RelayMetrics;
+}
 
 const BASE = loadSettings({
-  env: { DATABASE_URL: 'postgres://walrelay@db/shop', REDIS_URL: 'redis://redis' },
+  env: { DATABASE_URL: 'postgres://walrelay@db/shop', REDIS_URL: 'redis://redis-0' },
   flags: {},
   readFile: () => '',
 });

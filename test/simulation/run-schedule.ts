@@ -69,7 +69,8 @@ async function run(options: {
     }
     halt = await settle(world);
   } catch (error) {
-    violation = error instanceof Violation ? error : new Violation('the simulation itself failed', String(error));
+    violation =
+      error instanceof Violation ? error : new Violation('the simulation itself failed', String(error));
     if (!(error instanceof Violation)) violation.stack = (error as Error).stack ?? '';
     world.note(`BROKEN: ${violation.message}`);
   }
@@ -104,15 +105,16 @@ function pickKind(draws: Draws, profile: Profile): StepKind {
  */
 async function settle(world: World): Promise<string | null> {
   await heal(world);
-  const { oracle, redis, postgres } = world;
+  const { oracle, postgres } = world;
   let restarts = 0;
   for (; world.settledSteps < SETTLE_STEPS_MAX; world.settledSteps += 1) {
     if (postgres.phase === 'down') postgresUp(world);
     if (world.living.length === 0) {
-      const reason = oracle.reasonToHalt(redis);
+      const reason = oracle.reasonToHalt();
       // Whoever stopped is started once more: the reason must be one that lasts.
       if (restarts > 0 && reason !== null) return reason;
-      if (restarts > 3) throw new Violation('stops again and again without a reason', world.processes.at(-1)?.exit ?? '');
+      if (restarts > 3)
+        throw new Violation('stops again and again without a reason', world.processes.at(-1)?.exit ?? '');
       restarts += 1;
       await world.startProcess();
     }
@@ -120,7 +122,7 @@ async function settle(world: World): Promise<string | null> {
       postgres.phase === 'up' &&
       oracle.isComplete &&
       postgres.slotLsn >= oracle.lastEndLsn &&
-      oracle.reasonToHalt(redis) === null &&
+      oracle.reasonToHalt() === null &&
       world.living.some(({ phase }) => phase === 'streaming')
     ) {
       return null;

@@ -1,3 +1,4 @@
+import { LANE_VERSION } from '../../src/sink/append-script.ts';
 import { unpack } from '../unit/sink/message-pack.ts';
 
 /**
@@ -78,47 +79,88 @@ export function appendScript(call: ScriptCall): Reply {
 
 export function floorScript(call: ScriptCall): Reply {
   const lane = checkHolder(call);
+  const watermark = lane.get('watermark') as string;
+  if (watermark < String(call.args[3])) throw new Refusal(`GAP the watermark is ${watermark}`);
   const floor = lane.get('floor');
   const next = String(call.args[2]);
   if (floor === undefined || floor < next) write(call, () => lane.set('floor', next));
+  if (call.args.length > 4) write(call, () => setPairs(lane, call.args.slice(4)));
   return 'OK';
 }
 
 export function fenceScript(call: ScriptCall): Reply {
-  const lane = requireLane(call);
-  const epoch = lane.get('epoch');
-  if (epoch === undefined) throw new Refusal('NOLANE the lane state is gone');
-  if (epoch !== String(call.args[0])) throw new Refusal(`EPOCH the lane is in epoch ${epoch}`);
-  write(call, () => {
-    lane.set('fence', String(Number(lane.get('fence') ?? 0) + 1));
-    lane.set('holder', String(call.args[1]));
-  });
+  const lane = requireEpoch(call);
+  const fence = Math.max(Number(lane.get('fence')) + 1, Number(call.args[2]));
+  write(call, () => setPairs(lane, ['fence', String(fence), 'holder', String(call.args[1])]));
   return [...lane].flat();
 }
 
 export function annotateScript(call: ScriptCall): Reply {
   const lane = checkHolder(call);
-  write(call, () => {
-    for (let at = 2; at < call.args.length; at += 2) lane.set(String(call.args[at]), String(call.args[at + 1]));
-  });
+  write(call, () => setPairs(lane, call.args.slice(2)));
   return 'OK';
 }
 
-function requireLane({ state, keys }: ScriptCall): Map<string, string> {
+export function openLaneScript(call: ScriptCall): Reply {
+  const { state, keys, args } = call;
+  const key = keys[0] as string;
+  requireHash(call);
+  const [epoch, fence, holder, watermark, floor] = args.map(String) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
+  const lane = state.hashes.get(key);
+  if (lane !== undefined && lane.get('epoch') !== epoch)
+    throw new Refusal(`EPOCH the lane is in epoch ${lane.get('epoch')}`);
+  if (lane !== undefined && Number(lane.get('fence')) >= Number(fence))
+    return ['FENCE', lane.get('fence') as string];
+  const opened = lane ?? new Map<string, string>();
+  write(call, () => {
+    state.hashes.set(key, opened);
+    if (lane === undefined)
+      setPairs(opened, ['v', LANE_VERSION, 'epoch', epoch, 'watermark', watermark, 'floor', floor]);
+    setPairs(opened, ['fence', fence, 'holder', holder]);
+  });
+  return [...opened].flat();
+}
+
+export function listLaneScript(call: ScriptCall): Reply {
+  const lane = checkHolder(call);
+  const field = String(call.args[2]);
+  if (call.writeRefusal !== null) throw new Refusal(call.writeRefusal);
+  if (lane.has(field)) return 0;
+  lane.set(field, '');
+  return 1;
+}
+
+function setPairs(lane: Map<string, string>, pairs: readonly (string | Buffer)[]): void {
+  for (let at = 0; at + 1 < pairs.length; at += 2) lane.set(String(pairs[at]), String(pairs[at + 1]));
+}
+
+function requireHash({ state, keys }: ScriptCall): void {
   const key = keys[0] as string;
   if (state.others.has(key) || state.streams.has(key)) throw new Refusal(WRONGTYPE);
-  const lane = state.hashes.get(key);
-  if (lane === undefined) throw new Refusal('NOLANE the lane state is gone');
+}
+
+function requireEpoch(call: ScriptCall): Map<string, string> {
+  requireHash(call);
+  const lane = call.state.hashes.get(call.keys[0] as string);
+  const epoch = lane?.get('epoch');
+  if (lane === undefined || epoch === undefined) throw new Refusal('NOLANE the lane state is gone');
+  if (epoch !== String(call.args[0])) throw new Refusal(`EPOCH the lane is in epoch ${epoch}`);
   return lane;
 }
 
 function checkHolder(call: ScriptCall): Map<string, string> {
-  const lane = requireLane(call);
-  const [epoch, fence] = call.args.map(String);
-  if (lane.get('epoch') === undefined) throw new Refusal('NOLANE the lane state is gone');
-  if (lane.get('epoch') !== epoch) throw new Refusal(`EPOCH the lane is in epoch ${lane.get('epoch')}`);
-  if (lane.get('fence') !== fence) throw new Refusal(`FENCED by session ${lane.get('fence')}`);
-  return lane;
+  const lane = requireEpoch(call);
+  const fence = lane.get('fence') as string;
+  const own = String(call.args[1]);
+  if (fence === own) return lane;
+  if (Number(fence) < Number(own)) throw new Refusal(`GAP the fence went back to ${fence}`);
+  throw new Refusal(`FENCED by session ${fence}`);
 }
 
 function write({ writeRefusal }: ScriptCall, run: () => void): void {
@@ -129,7 +171,11 @@ function write({ writeRefusal }: ScriptCall, run: () => void): void {
 /** Sixteen digits of commit LSN, twelve of ordinal: of one width, so that texts compare as numbers do. */
 function positionOf(event: readonly (Buffer | number | null)[]): string {
   const [high = '', low = ''] = String(event[6]).split('/');
-  return high.padStart(8, '0') + low.padStart(8, '0') + Number(String(event[7])).toString(16).toUpperCase().padStart(12, '0');
+  return (
+    high.padStart(8, '0') +
+    low.padStart(8, '0') +
+    Number(String(event[7])).toString(16).toUpperCase().padStart(12, '0')
+  );
 }
 
 export const WRONGTYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';

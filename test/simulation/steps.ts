@@ -23,6 +23,12 @@ export async function goOn(world: World): Promise<boolean> {
     world.note(`${walsender.link.name} walsender sends ${walsender.stream(100, 0)}`);
     return true;
   }
+  const waitedFor = world.nodes.find(({ isWaitedFor }) => isWaitedFor);
+  if (waitedFor !== undefined) {
+    waitedFor.sync();
+    world.note(`${waitedFor.name} has everything on its disk and replicas`);
+    return true;
+  }
   if (world.postgres.phase === 'stopping') {
     world.note(`Postgres ${world.postgres.checkStopped()}`);
     if (world.postgres.phase !== 'stopping') return true;
@@ -30,7 +36,8 @@ export async function goOn(world: World): Promise<boolean> {
   }
   const timer = world.nextTimer();
   if (timer === null) return false;
-  await world.fire(timer);
+  // Not timer by timer: what waits for an answer would only look at its watch in between.
+  await world.passTime(Math.max(timer.dueMs, world.nowMs + 200));
   return true;
 }
 
@@ -80,7 +87,8 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     weight: 9,
     isFault: false,
     act: (world, draws, profile) => {
-      if (world.postgres.phase !== 'up' || world.postgres.wal.transactions.length >= TRANSACTIONS_MAX) return null;
+      if (world.postgres.phase !== 'up' || world.postgres.wal.transactions.length >= TRANSACTIONS_MAX)
+        return null;
       const size = draws.once(12)
         ? draws.between(5, profile.hugeEvents)
         : draws.once(8)
@@ -96,7 +104,9 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
         gap: draws.pick(GAPS),
         isPublished: isPublishing,
       });
-      const ids = transaction.events.map(({ id, aggregate, isUnroutable }) => `${id}(${isUnroutable ? 'NULL' : aggregate})`).join(' ');
+      const ids = transaction.events
+        .map(({ id, aggregate, isUnroutable }) => `${id}(${isUnroutable ? 'NULL' : aggregate})`)
+        .join(' ');
       return `a transaction commits at ${formatLsn(transaction.commitLsn)}, ends at ${formatLsn(transaction.endLsn)}: ${ids}${isPublishing ? '' : ' (not published)'}`;
     },
   },
@@ -141,12 +151,25 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     },
   },
   {
+    name: 'redis syncs',
+    weight: 4,
+    isFault: false,
+    act: (world, draws) => {
+      const node = draws.pick(
+        world.nodes.filter(({ safeCount, writes, isUp }) => isUp && safeCount < writes),
+      );
+      if (node === undefined) return null;
+      node.sync();
+      return `${node.name} has everything on its disk and replicas`;
+    },
+  },
+  {
     name: 'start a relay',
     weight: 3,
     isFault: false,
-    act: async (world, _draws, profile) => {
+    act: async (world, draws, profile) => {
       if (world.living.length >= profile.relays) return null;
-      await world.startProcess();
+      await world.startProcess(draws.once(6));
       return '';
     },
   },

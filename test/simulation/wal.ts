@@ -6,6 +6,7 @@ import { begin, commit, insert, OID, relation } from '../unit/decode/pgoutput-me
 export interface SimulatedEvent {
   readonly id: string;
   readonly aggregate: string;
+  readonly stream: string;
   readonly payload: string;
   readonly position: Position;
   /** NULL in the column that names the stream: can't be routed. */
@@ -47,6 +48,7 @@ export class Wal {
       return {
         id: `e${this.#eventCount}`,
         aggregate: aggregate ?? '',
+        stream: `outbox.${aggregate}`,
         payload: `{"n":${this.#eventCount}}`,
         position: { commitLsn, ordinal },
         isUnroutable: aggregate === null,

@@ -65,7 +65,8 @@ export class Walsender {
    */
   keepaliveChoices(): readonly Lsn[] {
     const next = this.#wal.transactions[this.#next];
-    if (this.#current !== null) return [this.#sentLsn, this.#current.commitLsn, this.#current.endLsn, this.#wal.endLsn];
+    if (this.#current !== null)
+      return [this.#sentLsn, this.#current.commitLsn, this.#current.endLsn, this.#wal.endLsn];
     return [next?.commitLsn ?? this.#wal.endLsn, this.#sentLsn, this.#restartLsn];
   }
 

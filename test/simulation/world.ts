@@ -1,13 +1,14 @@
 import type { Settings } from '../../src/config/settings.ts';
-import { formatLsn, toLsn } from '../../src/core/lsn.ts';
+import { toLsn } from '../../src/core/lsn.ts';
 import { ORIGIN } from '../../src/core/position.ts';
 import { laneToFields } from '../../src/sink/lane-state.ts';
 import { Link } from './link.ts';
 import { Oracle } from './oracle.ts';
 import { DATABASE, PostgresNode } from './postgres-node.ts';
-import { RedisNode } from './redis-node.ts';
+import type { RedisNode } from './redis-node.ts';
+import { RedisPlace } from './redis-place.ts';
 import { RelayProcess, runInProcess } from './relay-process.ts';
-import type { Reply } from './script-model.ts';
+import type { Refusal, Reply } from './script-model.ts';
 import type { VirtualTimer } from './virtual-time.ts';
 import type { Walsender } from './walsender.ts';
 
@@ -19,7 +20,7 @@ export class World {
   readonly settings: Settings;
   readonly isTracing: boolean;
   readonly postgres: PostgresNode;
-  readonly redis: RedisNode;
+  readonly place: RedisPlace;
   readonly oracle: Oracle;
   readonly processes: RelayProcess[] = [];
   readonly trace: string[] = [];
@@ -31,8 +32,7 @@ export class World {
   constructor(settings: Settings, isTracing: boolean) {
     this.settings = settings;
     this.isTracing = isTracing;
-    this.postgres = new PostgresNode(START_LSN);
-    this.oracle = new Oracle(this.postgres, settings.metaKey);
+    this.postgres = new PostgresNode(START_LSN, (session) => this.oracle.released(session));
     const lane = laneToFields({
       epoch: 1,
       fence: 0,
@@ -44,11 +44,25 @@ export class World {
       database: DATABASE,
       publicationIdentity: this.postgres.publicationIdentity,
     });
-    this.redis = new RedisNode('redis', this.oracle, {
-      hashes: new Map([[settings.metaKey, new Map(Object.entries(lane))]]),
-      streams: new Map(),
-      others: new Set(),
+    this.place = new RedisPlace({
+      nodeCount: settings.redisMode === 'cluster' ? CLUSTER_NODES : 1,
+      controlKey: settings.metaKey,
+      control: new Map(Object.entries(lane)),
+      observer: {
+        ran: (...call) => this.oracle.ran(...call),
+        lifeEnds: (node) => this.oracle.lifeEnds(node),
+      },
     });
+    this.oracle = new Oracle({
+      postgres: this.postgres,
+      place: this.place,
+      isSafeOnly: settings.durability.level !== 'reply',
+      replayWindowMs: settings.replayWindowMs,
+    });
+  }
+
+  get nodes(): readonly RedisNode[] {
+    return this.place.nodes;
   }
 
   get wallMs(): number {
@@ -63,11 +77,11 @@ export class World {
     return this.processes.filter(({ state }) => state !== 'gone');
   }
 
-  async startProcess(): Promise<void> {
+  async startProcess(isStealing = false): Promise<void> {
     const name = `relay ${this.processes.length + 1}`;
-    const process = new RelayProcess(this, name);
+    const process = new RelayProcess(this, name, isStealing);
     this.processes.push(process);
-    this.note(`${name} starts`);
+    this.note(`${name} starts${isStealing ? ' with --steal' : ''}`);
     await this.run(process, () => process.start());
   }
 
@@ -85,24 +99,29 @@ export class World {
   readonly #seenExits = new Set<RelayProcess>();
 
   check(): void {
-    this.oracle.check(this.redis);
+    this.oracle.check();
   }
 
   // ---- what the simulated clients ask for
 
-  connectRedis(owner: RelayProcess, _url: string): Link {
-    const link = this.#link('redis', owner);
-    link.serverLife = this.redis.life;
-    if (!this.redis.isUp) link.cut(0);
+  connectRedis(owner: RelayProcess, url: string): Link {
+    const node = this.place.nodeAt(url);
+    const link = this.#link('redis', owner, node);
+    if (!node.isUp) link.cut(0);
     return link;
   }
 
-  runRedis(link: Link, name: string, args: readonly (string | Buffer)[]): Reply {
-    return this.redis.execute(link, this.nowMs, name, args);
+  runRedis(
+    link: Link,
+    name: string,
+    args: readonly (string | Buffer)[],
+    answer: (reply: Reply | Refusal) => void,
+  ): void {
+    link.node?.execute(link, this.nowMs, name, args, answer);
   }
 
   connectPostgres(owner: RelayProcess, kind: 'postgres' | 'watch'): Link {
-    const link = this.#link(kind, owner);
+    const link = this.#link(kind, owner, null);
     const greeting = this.postgres.greeting;
     if (greeting === null) this.postgres.accept(link);
     else if (greeting === 'down') link.cut(0);
@@ -118,16 +137,16 @@ export class World {
       received: (landmarks) => this.oracle.streamReceived(link, landmarks),
       emit,
     });
-    this.oracle.streamStarts(link, this.redis);
+    this.oracle.streamStarts(link);
   }
 
   statusSent(process: RelayProcess, link: Link, chunk: Buffer): void {
-    this.oracle.statusSent(process, link, chunk, this.redis);
+    this.oracle.statusSent(process, link, chunk);
   }
 
-  #link(kind: Link['kind'], owner: RelayProcess): Link {
+  #link(kind: Link['kind'], owner: RelayProcess, node: RedisNode | null): Link {
     this.#linkCount += 1;
-    const link = new Link(this.#linkCount, kind, owner);
+    const link = new Link(this.#linkCount, kind, owner, node);
     owner.links.add(link);
     this.links.push(link);
     return link;
@@ -142,7 +161,8 @@ export class World {
     for (const link of this.links) {
       if (link.isOver) isAnyOver = true;
       if (link.isBlackHole) continue;
-      if (link.toServer.length > 0 && link.isServerOpen) found.push({ link, isToServer: true });
+      if (link.toServer.length > 0 && link.isServerOpen && link.node?.isBlocked(link) !== true)
+        found.push({ link, isToServer: true });
       if (link.toClient.length > 0 && link.isClientOpen && link.owner.state === 'running' && !link.isPaused)
         found.push({ link, isToServer: false });
     }
@@ -192,10 +212,12 @@ export class World {
       await this.fire(timer);
     }
     this.nowMs = Math.max(this.nowMs, untilMs);
+    for (const node of this.nodes) node.expireWaits(this.nowMs);
   }
 
   async fire(timer: VirtualTimer): Promise<void> {
     this.nowMs = Math.max(this.nowMs, timer.dueMs);
+    for (const node of this.nodes) node.expireWaits(this.nowMs);
     if (timer.intervalMs === null) timer.clear();
     // An interval that was late does not catch up.
     else timer.dueMs = this.nowMs + timer.intervalMs;
@@ -203,10 +225,11 @@ export class World {
   }
 
   describe(): string {
-    return `slot ${formatLsn(this.postgres.slotLsn)}, ${this.oracle.progressText()}`;
+    return this.oracle.describe();
   }
 }
 
+const CLUSTER_NODES = 2;
 const START_LSN = toLsn(0x1_0000n);
 /** What a paused reader leaves in the sockets. */
 const SOCKET_CHUNKS_MAX = 3;
