@@ -9,12 +9,16 @@ import type { World } from './world.ts';
 
 /** Everything that can go wrong. Each has its opposite among the same kinds: what is down comes up, who sleeps wakes. */
 export const FAULTS: readonly StepKind[] = [
-  fault('relay killed', (world, draws) => {
-    const process = pickProcess(world, draws);
-    if (process === null) return null;
-    process.kill();
-    return `kill -9 ${process.name}`;
-  }),
+  fault(
+    'relay killed',
+    (world, draws) => {
+      const process = pickProcess(world, draws);
+      if (process === null) return null;
+      process.kill();
+      return `kill -9 ${process.name}`;
+    },
+    4,
+  ),
   fault('relay paused', async (world, draws) => {
     const process = pickProcess(world, draws);
     if (process === null) return null;
@@ -32,21 +36,43 @@ export const FAULTS: readonly StepKind[] = [
     await world.run(process, () => process.requestStop());
     return '';
   }),
-  fault('connection cut', (world, draws) => {
-    const link = pickLink(world, draws);
-    if (link === null) return null;
-    const keep = draws.below(link.toServer.length + 1);
-    link.cut(keep);
-    return `${link.name} is reset; ${keep} messages still reach the server`;
-  }),
+  fault(
+    'connection cut',
+    (world, draws) => {
+      const link = pickLink(world, draws);
+      if (link === null) return null;
+      const keep = draws.below(link.toServer.length + 1);
+      link.cut(keep);
+      return `${link.name} is reset; ${keep} messages still reach the server`;
+    },
+    4,
+  ),
   fault('black hole', (world, draws) => {
     const link = pickLink(world, draws);
     if (link === null) return null;
     link.isBlackHole = true;
     return `${link.name} swallows everything`;
   }),
-  fault('late messages', (world, draws) => {
-    // A dead relay's last words: only now they arrive.
+  fault(
+    'words under way',
+    (world, draws) => {
+      const held = world.links.filter(({ isHeld }) => isHeld);
+      if (held.length > 0 && draws.once(3)) {
+        const link = draws.pick(held);
+        link.isHeld = false;
+        return `what ${link.name} has sent comes through`;
+      }
+      const link = draws.pick(world.links.filter(({ toServer, isHeld }) => toServer.length > 0 && !isHeld));
+      if (link === undefined) return null;
+      link.isHeld = true;
+      const process = link.owner;
+      if (draws.once(2)) return `what ${link.name} has sent is held up`;
+      if (process.state === 'running') process.kill();
+      return `what ${link.name} has sent is held up; kill -9 ${process.name}`;
+    },
+    5,
+  ),
+  fault('black hole ends', (world, draws) => {
     const link = world.links.find((each) => each.isBlackHole);
     if (link === undefined) return null;
     if (draws.once(2)) {
@@ -63,23 +89,35 @@ export const FAULTS: readonly StepKind[] = [
     link.endServer();
     return `Postgres gives up ${link.name}`;
   }),
-  fault('redis killed', (world, draws) => {
-    const node = draws.pick(world.nodes);
-    if (!node.isUp) return redisUp(node);
-    return redisDown(world, node, draws.once(2) ? draws.between(0, 3) : 0);
-  }),
-  fault('redis failover', (world, draws) => {
-    const node = draws.pick(world.nodes);
-    if (!node.isUp) return redisUp(node);
-    const text = redisDown(world, node, draws.between(0, 6));
-    redisUp(node);
-    return `${text}; a replica takes over`;
-  }),
-  fault('redis emptied', (world, draws) => {
-    const node = draws.pick(world.nodes);
-    if (!node.isUp) return redisUp(node);
-    return redisDown(world, node, Number.POSITIVE_INFINITY);
-  }),
+  fault(
+    'redis killed',
+    (world, draws) => {
+      const node = draws.pick(world.nodes);
+      if (!node.isUp) return redisUp(node);
+      return redisDown(world, node, draws.once(2) ? draws.between(0, 3) : 0);
+    },
+    4,
+  ),
+  fault(
+    'redis failover',
+    (world, draws) => {
+      const node = draws.pick(world.nodes);
+      if (!node.isUp) return redisUp(node);
+      const text = redisDown(world, node, draws.between(0, draws.pick([3, 12])));
+      redisUp(node);
+      return `${text}; a replica takes over`;
+    },
+    6,
+  ),
+  fault(
+    'redis emptied',
+    (world, draws) => {
+      const node = draws.pick(world.nodes);
+      if (!node.isUp) return redisUp(node);
+      return redisDown(world, node, Number.POSITIVE_INFINITY);
+    },
+    1,
+  ),
   fault('redis full', (world, draws) =>
     toggleRefusal(world, draws, "OOM command not allowed when used memory > 'maxmemory'."),
   ),
@@ -89,33 +127,45 @@ export const FAULTS: readonly StepKind[] = [
   fault('redis disk full', (world, draws) =>
     toggleRefusal(world, draws, 'MISCONF Redis is configured to save RDB snapshots'),
   ),
-  fault('redis answers oddly', (world, draws) => {
-    const text = draws.pick([
-      'NONSENSE nobody knows this',
-      'BUSY Redis is busy',
-      'TRYAGAIN',
-      'MOVED 1 redis-9:1',
-      'CLUSTERDOWN',
-    ]);
-    draws.pick(world.nodes).answerOnceWith(text);
-    if (text.startsWith('NONSENSE')) world.oracle.excuse('REDIS_REFUSED', 'REDIS_DURABILITY');
-    return `the next answer of Redis, after the fact: -${text}`;
-  }),
-  fault('foreign key', (world) => {
-    const key = 'outbox.a';
-    const node = world.place.nodeOf(key);
-    const isThere = node.state.others.has(key);
-    if (!isThere && node.state.streams.has(key)) return null;
-    node.poke(world.nowMs, ({ others }) => void (isThere ? others.delete(key) : others.add(key)));
-    world.oracle.excuse('EVENT_REFUSED');
-    return isThere ? `${key} is out of the way` : `somebody makes ${key} a string`;
-  }),
-  fault('postgres killed', (world, draws) => {
-    if (world.postgres.phase === 'down') return postgresUp(world);
-    const slotLsn = pickPastSlot(world, draws);
-    world.postgres.crash(slotLsn);
-    return `kill -9 Postgres; the slot on disk was at ${formatLsn(slotLsn)}`;
-  }),
+  fault(
+    'redis answers oddly',
+    (world, draws) => {
+      const text = draws.pick([
+        'NONSENSE nobody knows this',
+        'BUSY Redis is busy',
+        'TRYAGAIN',
+        'MOVED 1 redis-9:1',
+        'CLUSTERDOWN',
+      ]);
+      draws.pick(world.nodes).answerOnceWith(text);
+      if (text.startsWith('NONSENSE')) world.oracle.excuse('REDIS_REFUSED', 'REDIS_DURABILITY');
+      return `the next answer of Redis, after the fact: -${text}`;
+    },
+    1,
+  ),
+  fault(
+    'foreign key',
+    (world) => {
+      const key = 'outbox.a';
+      const node = world.place.nodeOf(key);
+      const isThere = node.state.others.has(key);
+      if (!isThere && node.state.streams.has(key)) return null;
+      node.poke(world.nowMs, ({ others }) => void (isThere ? others.delete(key) : others.add(key)));
+      world.oracle.excuse('EVENT_REFUSED');
+      return isThere ? `${key} is out of the way` : `somebody makes ${key} a string`;
+    },
+    1,
+  ),
+  fault(
+    'postgres killed',
+    (world, draws) => {
+      if (world.postgres.phase === 'down') return postgresUp(world);
+      const slotLsn = pickPastSlot(world, draws);
+      world.postgres.crash(slotLsn);
+      return `kill -9 Postgres; the slot on disk was at ${formatLsn(slotLsn)}`;
+    },
+    4,
+  ),
   fault('postgres shut down', (world) => {
     const { postgres } = world;
     if (postgres.phase === 'down') return postgresUp(world);
@@ -141,23 +191,34 @@ export const FAULTS: readonly StepKind[] = [
     postgres.phase = 'up';
     return `a standby that had replayed up to ${formatLsn(forkLsn)} is promoted; its slot is at ${formatLsn(slotLsn)}`;
   }),
-  fault('publication altered', (world) => {
-    const { postgres } = world;
-    if (postgres.phase !== 'up') return null;
-    postgres.publicationVersion += 1;
-    postgres.isPublishing = !postgres.isPublishing;
-    world.oracle.excuse('PUBLICATION_CHANGED', 'PUBLICATION_UNSUITABLE');
-    return postgres.isPublishing
-      ? 'the table is added to the publication'
-      : 'the table is taken out of the publication';
-  }),
-  fault('walsender speaks oddly', (world, draws) => {
-    const walsender = draws.pick([...world.postgres.walsenders.values()]);
-    if (walsender === undefined) return null;
-    walsender.say(copyData(Buffer.from('z?')));
-    world.oracle.excuse('PG_PROTOCOL');
-    return `${walsender.link.name} walsender sends a message that nobody knows`;
-  }),
+  fault(
+    'publication altered',
+    (world) => {
+      const { postgres } = world;
+      if (postgres.phase !== 'up') return null;
+      postgres.publicationVersion += 1;
+      postgres.isPublishing = !postgres.isPublishing;
+      world.oracle.excuse('PUBLICATION_CHANGED', 'PUBLICATION_UNSUITABLE');
+      if (postgres.isPublishing) return 'the table is added to the publication';
+      postgres.wal.commit(['a'], { gap: 0, isPublished: false });
+      for (const walsender of postgres.walsenders.values()) {
+        if (!walsender.isInTransaction && !walsender.hasNews) walsender.keepalive(postgres.wal.endLsn, false);
+      }
+      return 'the table is taken out of the publication; a transaction commits that nobody will see';
+    },
+    2,
+  ),
+  fault(
+    'walsender speaks oddly',
+    (world, draws) => {
+      const walsender = draws.pick([...world.postgres.walsenders.values()]);
+      if (walsender === undefined) return null;
+      walsender.say(copyData(Buffer.from('z?')));
+      world.oracle.excuse('PG_PROTOCOL');
+      return `${walsender.link.name} walsender sends a message that nobody knows`;
+    },
+    1,
+  ),
   fault('clock jumps', (world, draws) => {
     world.wallOffsetMs += (draws.once(2) ? 1 : -1) * draws.pick([1000, 86_400_000, 4_000_000_000]);
     return 'the time of day jumps';
@@ -170,6 +231,7 @@ export async function heal(world: World): Promise<void> {
   const { nodes, postgres } = world;
   for (const process of world.living) process.state = 'running';
   for (const link of world.links) {
+    link.isHeld = false;
     if (link.isBlackHole) {
       link.cut(0);
       link.endServer();
@@ -232,6 +294,6 @@ function pickPastSlot(world: World, draws: Draws): Lsn {
   return slotPast[slotPast.length - 1 - draws.below(slotPast.length)] as Lsn;
 }
 
-function fault(name: string, act: StepKind['act']): StepKind {
-  return { name, weight: 1, isFault: true, act };
+function fault(name: string, act: StepKind['act'], weight = 2): StepKind {
+  return { name, weight, isFault: true, act };
 }

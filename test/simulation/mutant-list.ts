@@ -63,10 +63,6 @@ export const MUTANTS: readonly Mutant[] = [
     '(error: unknown) => this.#failed(error),',
     '(error: unknown) => void error || this.#accepted(outlet, batch, 0, 0),',
   ]),
-  mutant('a batch that timed out counts as accepted', PUMP, [
-    '(error: unknown) => this.#failed(error),',
-    "(error: unknown) => (error as { code?: string }).code === 'REDIS_TIMEOUT' ? this.#accepted(outlet, batch, 0, 0) : this.#failed(error),",
-  ]),
   mutant(
     'batches are not chained',
     OUTLET,
@@ -102,10 +98,6 @@ export const MUTANTS: readonly Mutant[] = [
     'let reached: string | null = null;',
     "let reached: string | null = null;\n  lane.set('watermark', String(args[3]));",
   ]),
-  mutant('script: the floor is noted where the lane lacks what was accepted', SCRIPT, [
-    'if (watermark < String(call.args[3])) throw new Refusal(`GAP the watermark is ${watermark}`);\n  const floor',
-    'const floor',
-  ]),
   mutant('the watermark is read before the fence is raised', 'src/sink/single-lane.ts', [
     'const fields = await this.#lane.raiseFence(epoch, holder);',
     'const { watermark = "" } = await this.#lane.readFields();\n    const fields = { ...(await this.#lane.raiseFence(epoch, holder)), watermark };',
@@ -134,9 +126,9 @@ export const MUTANTS: readonly Mutant[] = [
     'if (forkLsn !== null && (',
     "if (forkLsn !== null && lane.slot === '' && (",
   ]),
-  mutant('no guard for a changed publication', GUARD, [
-    'if (lane.publicationIdentity !== publicationIdentity)\n    throw',
-    "if (lane.publicationIdentity === '')\n    throw",
+  mutant('a changed publication is not noticed while events flow', 'src/relay/catalog-guard.ts', [
+    'if (publication.identity !== publicationIdentity) {',
+    "if (publicationIdentity === '') {",
   ]),
 ];
 

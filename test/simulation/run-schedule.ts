@@ -55,6 +55,7 @@ async function run(options: {
   let stepCount = 0;
   try {
     await world.startProcess();
+    while (profile.isWarm && world.processes[0]?.phase !== 'streaming') await goOn(world);
     for (; stepCount < options.stepCount; stepCount += 1) {
       const draws = new Draws(given?.steps[stepCount] ?? [], random);
       steps.push(draws.taken);
@@ -132,6 +133,6 @@ async function settle(world: World): Promise<string | null> {
   throw new Violation('nothing moves, though nothing fails', world.describe());
 }
 
-const STEPS_MAX = 160;
+const STEPS_MAX = 90;
 const SETTLE_STEPS_MAX = 4000;
 const ORDINARY_WEIGHT = ORDINARY_STEPS.reduce((sum, { weight }) => sum + weight, 0);

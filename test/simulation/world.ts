@@ -28,6 +28,7 @@ export class World {
   /** Steps taken since nothing fails any more. */
   settledSteps = 0;
   #linkCount = 0;
+  #broken: Error | null = null;
 
   constructor(settings: Settings, isTracing: boolean) {
     this.settings = settings;
@@ -88,6 +89,7 @@ export class World {
   /** Everything that a relay does, it does in here; the invariants are looked at afterwards. */
   async run(process: RelayProcess, act: () => void): Promise<void> {
     await runInProcess(process, act);
+    if (this.#broken !== null) throw this.#broken;
     if (process.exit !== null && !this.#seenExits.has(process)) {
       this.#seenExits.add(process);
       this.note(`${process.name} has ended: ${process.exit}`);
@@ -141,7 +143,12 @@ export class World {
   }
 
   statusSent(process: RelayProcess, link: Link, chunk: Buffer): void {
-    this.oracle.statusSent(process, link, chunk);
+    // What is thrown here would meet the relay's own handling of errors, and be taken for one of its own.
+    try {
+      this.oracle.statusSent(process, link, chunk);
+    } catch (error) {
+      this.#broken ??= error as Error;
+    }
   }
 
   #link(kind: Link['kind'], owner: RelayProcess, node: RedisNode | null): Link {
@@ -161,7 +168,12 @@ export class World {
     for (const link of this.links) {
       if (link.isOver) isAnyOver = true;
       if (link.isBlackHole) continue;
-      if (link.toServer.length > 0 && link.isServerOpen && link.node?.isBlocked(link) !== true)
+      if (
+        link.toServer.length > 0 &&
+        link.isServerOpen &&
+        !link.isHeld &&
+        link.node?.isBlocked(link) !== true
+      )
         found.push({ link, isToServer: true });
       if (link.toClient.length > 0 && link.isClientOpen && link.owner.state === 'running' && !link.isPaused)
         found.push({ link, isToServer: false });
