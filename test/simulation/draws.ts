@@ -1,4 +1,4 @@
-import { Random } from '../support/chaos-random.ts';
+import type { Random } from '../support/chaos-random.ts';
 
 /**
  * The decisions of one step, as a list of small numbers. A seed makes them up; a recorded list gives them again, and

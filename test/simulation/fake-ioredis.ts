@@ -68,8 +68,7 @@ export class Redis extends EventEmitter {
       link.send(world.isTracing ? describeCommand(name, args) : name, () => {
         world.runRedis(link, name, args, (reply) => {
           link.reply(world.isTracing ? describeReply(name, reply) : name, () => {
-            if (reply instanceof Refusal)
-              reject(Object.assign(new Error(reply.text), { name: 'ReplyError' }));
+            if (reply instanceof Refusal) reject(reply);
             else resolve(reply);
           });
         });
@@ -79,8 +78,6 @@ export class Redis extends EventEmitter {
 }
 
 export class Command {
-  constructor(_name: string, _args: readonly unknown[], _options: unknown) {}
-
   toWritable(): Buffer {
     throw new Error('only commands that bring their own bytes are simulated');
   }
@@ -118,6 +115,6 @@ function describeCommand(name: string, args: readonly (string | Buffer)[]): stri
 }
 
 function describeReply(name: string, reply: Reply | Refusal): string {
-  const text = reply instanceof Refusal ? `-${reply.text}` : JSON.stringify(reply);
+  const text = reply instanceof Refusal ? `-${reply.message}` : JSON.stringify(reply);
   return `${name} → ${text.slice(0, 120)}`;
 }

@@ -193,20 +193,32 @@ export const FAULTS: readonly StepKind[] = [
   }),
   fault(
     'publication altered',
-    (world) => {
+    async (world, draws) => {
       const { postgres } = world;
       if (postgres.phase !== 'up') return null;
+      // Worst is the moment when the relay has just looked at the catalog and does not know yet what it saw.
+      const isUnseen = draws.once(2) && (await letLook(world));
       postgres.publicationVersion += 1;
       postgres.isPublishing = !postgres.isPublishing;
       world.oracle.excuse('PUBLICATION_CHANGED', 'PUBLICATION_UNSUITABLE');
       if (postgres.isPublishing) return 'the table is added to the publication';
       postgres.wal.commit(['a'], { gap: 0, isPublished: false });
       for (const walsender of postgres.walsenders.values()) {
-        if (!walsender.isInTransaction && !walsender.hasNews) walsender.keepalive(postgres.wal.endLsn, false);
+        if (walsender.isInTransaction || walsender.hasNews) continue;
+        walsender.keepalive(postgres.wal.endLsn, false);
+        const { link } = walsender;
+        while (
+          isUnseen &&
+          link.toClient.length > 0 &&
+          link.isClientOpen &&
+          !link.isPaused &&
+          !link.isBlackHole
+        )
+          await world.deliver(link, false);
       }
       return 'the table is taken out of the publication; a transaction commits that nobody will see';
     },
-    2,
+    3,
   ),
   fault(
     'walsender speaks oddly',
@@ -278,6 +290,25 @@ function toggleRefusal(world: World, draws: Draws, text: string): string {
   return node.writeRefusal === null
     ? `${node.name} takes writes again`
     : `${node.name} refuses writes: ${text}`;
+}
+
+/** A relay looks at the catalog; the answer is under way. */
+async function letLook(world: World): Promise<boolean> {
+  const due = () =>
+    world.links.find(
+      (link) =>
+        link.kind === 'watch' &&
+        link.toServer.length > 0 &&
+        link.isServerOpen &&
+        !link.isHeld &&
+        !link.isBlackHole,
+    );
+  const timer = world.nextTimer();
+  if (due() === undefined && timer !== null) await world.passTime(Math.max(timer.dueMs, world.nowMs + 1000));
+  const link = due();
+  if (link === undefined || link.owner.state !== 'running') return false;
+  await world.deliver(link, true);
+  return true;
 }
 
 function pickProcess(world: World, draws: Draws): RelayProcess | null {

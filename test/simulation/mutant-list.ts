@@ -79,8 +79,8 @@ export const MUTANTS: readonly Mutant[] = [
     'this.#stamp.set(commitLsn, committedAtUs);',
   ]),
   mutant('a relay without a lane pauses for ever', PUMP, [
-    'return Math.max(1, this.#outlets.length);',
-    'return this.#outlets.length;',
+    'const queueMax = inFlightBatchesMax * Math.max(1, this.#outlets.length);',
+    'const queueMax = inFlightBatchesMax * this.#outlets.length;',
   ]),
   mutant('script: no check of the chain', SCRIPT, [
     'if (watermark < previous) throw new Refusal(`GAP the watermark is ${watermark}`);\n  const values',

@@ -91,8 +91,8 @@ export class PostgresNode {
     link: Link,
     sql: string,
     listener: {
-      received(landmarks: readonly Landmark[], events: number): void;
-      emit(bytes: Buffer): void;
+      readonly received: (landmarks: readonly Landmark[], events: number) => void;
+      readonly emit: (bytes: Buffer) => void;
     },
   ): void {
     if (this.phase !== 'up') throw new SqlError('57P01', 'terminating connection');

@@ -16,11 +16,10 @@ export interface RedisState {
 export type StreamEntry = Readonly<Record<string, string>>;
 
 /** An error reply. */
-export class Refusal {
-  readonly text: string;
-
+export class Refusal extends Error {
   constructor(text: string) {
-    this.text = text;
+    super(text);
+    this.name = 'ReplyError';
   }
 }
 

@@ -24,7 +24,8 @@ export async function shrink(
     return true;
   };
   await isBroken(failed.schedule);
-  for (let isBetter = true; isBetter && attempts < attemptsMax; ) {
+  let isBetter = true;
+  while (isBetter) {
     isBetter = false;
     for (let piece = Math.max(1, best.schedule.steps.length >> 1); piece >= 1; piece >>= 1) {
       for (let at = best.schedule.steps.length - piece; at >= 0; at -= piece) {

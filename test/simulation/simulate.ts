@@ -31,9 +31,9 @@ let shownAtMs = startedAtMs;
 
 // Errors are made by the thousand here, and few are read.
 Error.stackTraceLimit = 0;
-let rejection: unknown = null;
+let rejection: Error | null = null;
 process.on('unhandledRejection', (error) => {
-  rejection ??= error;
+  rejection ??= error instanceof Error ? error : new Error('thrown');
 });
 installVirtualTime();
 
@@ -49,7 +49,7 @@ for (let seed = fromSeed; seed < fromSeed + scheduleCount && failed === null; se
   // Lets the rest of Node have its turn, too: a rejection that nobody handles is reported only then.
   if (schedules % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
   if (rejection !== null) {
-    console.error(`seed ${seed}: a rejection that nobody handles: ${String(rejection)}`);
+    console.error(`seed ${seed}: a rejection that nobody handles: ${(rejection as Error).message}`);
     process.exitCode = 1;
     break;
   }
@@ -76,8 +76,8 @@ async function tell(): Promise<void> {
     events,
     seconds: (realPerformance.now() - startedAtMs) / 1000,
     cpuSeconds: (user + system) / 1e6,
-    faults: Object.fromEntries([...faults].sort()),
-    halts: Object.fromEntries([...halts].sort()),
+    faults: sorted(faults),
+    halts: sorted(halts),
     failure:
       failed === null
         ? null
@@ -92,6 +92,10 @@ async function tell(): Promise<void> {
     if (isQuiet === 0) await tellFailure(failed.seed, failed.outcome);
   }
   console.log(JSON.stringify(tally));
+}
+
+function sorted(counts: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 async function tellFailure(seed: number, outcome: Outcome): Promise<void> {

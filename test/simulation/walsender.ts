@@ -165,6 +165,6 @@ export interface WalsenderOptions {
   readonly startLsn: Lsn;
   /** Where decoding begins: keepalives may name positions from here on, below what was confirmed. */
   readonly restartLsn: Lsn;
-  received(landmarks: readonly Landmark[], events: number): void;
-  emit(bytes: Buffer): void;
+  readonly received: (landmarks: readonly Landmark[], events: number) => void;
+  readonly emit: (bytes: Buffer) => void;
 }

@@ -1,5 +1,5 @@
 import type { Settings } from '../../src/config/settings.ts';
-import { toLsn } from '../../src/core/lsn.ts';
+import { type Lsn, toLsn } from '../../src/core/lsn.ts';
 import { ORIGIN } from '../../src/core/position.ts';
 import { laneToFields } from '../../src/sink/lane-state.ts';
 import { Link } from './link.ts';
@@ -28,7 +28,10 @@ export class World {
   /** Steps taken since nothing fails any more. */
   settledSteps = 0;
   #linkCount = 0;
+  readonly #seenExits = new Set<RelayProcess>();
   #broken: Error | null = null;
+  #checkedSlotLsn: Lsn | null = null;
+  #checkedWrites = -1;
 
   constructor(settings: Settings, isTracing: boolean) {
     this.settings = settings;
@@ -98,9 +101,14 @@ export class World {
     this.check();
   }
 
-  readonly #seenExits = new Set<RelayProcess>();
-
   check(): void {
+    const { slotLsn, wal } = this.postgres;
+    let writes = wal.transactions.length;
+    for (const node of this.nodes) writes += node.writes + node.life * 1_000_000;
+    // Most steps carry a message about, and change no server.
+    if (slotLsn === this.#checkedSlotLsn && writes === this.#checkedWrites) return;
+    this.#checkedSlotLsn = slotLsn;
+    this.#checkedWrites = writes;
     this.oracle.check();
   }
 
