@@ -82,7 +82,7 @@ export function floorScript(call: ScriptCall): Reply {
   if (watermark < String(call.args[3])) throw new Refusal(`GAP the watermark is ${watermark}`);
   const floor = lane.get('floor');
   const next = String(call.args[2]);
-  if (floor === undefined || floor < next) write(call, () => lane.set('floor', next));
+  write(call, () => lane.set('floor', floor === undefined || floor < next ? next : floor));
   if (call.args.length > 4) write(call, () => setPairs(lane, call.args.slice(4)));
   return 'OK';
 }
