@@ -102,6 +102,14 @@ export const MUTANTS: readonly Mutant[] = [
     'const fields = await this.#lane.raiseFence(epoch, holder);',
     'const { watermark = "" } = await this.#lane.readFields();\n    const fields = { ...(await this.#lane.raiseFence(epoch, holder)), watermark };',
   ]),
+  mutant('script: a floor that is there already is not written again', SCRIPT, [
+    "write(call, () => lane.set('floor', floor === undefined || floor < next ? next : floor));",
+    "if (floor === undefined || floor < next) write(call, () => lane.set('floor', next));",
+  ]),
+  mutant('a lane that an earlier session noted counts as durable', 'src/sink/cluster-lanes.ts', [
+    'this.#notedLsns = notedLsns;\n  }',
+    'this.#notedLsns = notedLsns;\n    this.#newestLsn = notedLsns.at(-1) ?? ZERO_LSN;\n  }',
+  ]),
   mutant('nobody waits for disk or replicas', 'src/sink/durability-wait.ts', [
     "while (durability.level !== 'reply') {\n      if",
     "while (durability.level !== 'reply' && this.#stepMs < 0) {\n      if",

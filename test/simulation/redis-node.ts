@@ -188,8 +188,9 @@ export class RedisNode {
     const keyCount = Number(args[1]);
     const call = { keys: args.slice(2, 2 + keyCount).map(String), args: args.slice(2 + keyCount) };
     const { writeRefusal } = this;
-    const reply = script.model({ ...call, state: this.state, writeRefusal });
-    if (writeRefusal === null) {
+    const running: ScriptCall = { ...call, state: this.state, writeRefusal };
+    const reply = script.model(running);
+    if (running.isWritten === true) {
       this.#write(nowMs, (state) => void script.model({ ...call, state, writeRefusal: null }));
       this.#lastWrite.set(link, this.#log.length);
     }

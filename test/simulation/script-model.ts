@@ -31,6 +31,8 @@ export interface ScriptCall {
   readonly args: readonly (string | Buffer)[];
   /** Why Redis takes no writes at the moment. */
   readonly writeRefusal: string | null;
+  /** Set when something was written: a script that only looked is nothing to wait for. */
+  isWritten?: boolean;
 }
 
 export function emptyState(): RedisState {
@@ -72,7 +74,10 @@ export function appendScript(call: ScriptCall): Reply {
     appended += 1;
     reached = position;
   }
-  if (reached !== null) lane.set('watermark', reached);
+  if (reached !== null) {
+    call.isWritten = true;
+    lane.set('watermark', reached);
+  }
   return refusal === null ? [appended, skipped] : [appended, skipped, refusal];
 }
 
@@ -129,9 +134,10 @@ export function openLaneScript(call: ScriptCall): Reply {
 export function listLaneScript(call: ScriptCall): Reply {
   const lane = checkHolder(call);
   const field = String(call.args[2]);
+  // Redis refuses the command, also where it would change nothing.
   if (call.writeRefusal !== null) throw new Refusal(call.writeRefusal);
   if (lane.has(field)) return 0;
-  lane.set(field, '');
+  write(call, () => lane.set(field, ''));
   return 1;
 }
 
@@ -162,8 +168,9 @@ function checkHolder(call: ScriptCall): Map<string, string> {
   throw new Refusal(`FENCED by session ${fence}`);
 }
 
-function write({ writeRefusal }: ScriptCall, run: () => void): void {
-  if (writeRefusal !== null) throw new Refusal(writeRefusal);
+function write(call: ScriptCall, run: () => void): void {
+  if (call.writeRefusal !== null) throw new Refusal(call.writeRefusal);
+  call.isWritten = true;
   run();
 }
 
