@@ -281,7 +281,7 @@ export class Oracle implements RedisObserver {
       if (!process.isStopRequested) throw new Violation('ended without being asked to', process.name);
       return;
     }
-    if (code === 'DRAIN_TIMEOUT' && process.isStopRequested) return;
+    if ((code === 'DRAIN_TIMEOUT' || code === 'DRAIN_FAILED') && process.isStopRequested) return;
     if (code === 'FENCED' && this.#holders.get(this.#place.controlKey) !== process.session) return;
     if (!this.#excuses.has(code)) throw new Violation(`stopped with ${code} for no reason`, process.name);
   }

@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn, readLsn, toLsn } from '../../src/core/lsn.ts';
 import type { Link } from './link.ts';
 import { NAMES } from '../unit/decode/pgoutput-messages.ts';
-import { errorFrame, keepalive, TABLE_OID, Wal } from './wal.ts';
+import { errorFrame, TABLE_OID, Wal } from './wal.ts';
 import { type Landmark, Walsender } from './walsender.ts';
 
 /**
@@ -142,7 +142,7 @@ export class PostgresNode {
       if (this.slotLsn >= this.wal.endLsn) this.terminate(link, '57P01');
       else {
         this.#goes(link.session);
-        walsender.say(keepalive(this.wal.endLsn, true));
+        walsender.keepalive(this.wal.endLsn, true);
         return 'asks for a confirmation';
       }
     }
