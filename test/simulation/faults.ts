@@ -207,14 +207,9 @@ export const FAULTS: readonly StepKind[] = [
         if (walsender.isInTransaction || walsender.hasNews) continue;
         walsender.keepalive(postgres.wal.endLsn, false);
         const { link } = walsender;
-        while (
-          isUnseen &&
-          link.toClient.length > 0 &&
-          link.isClientOpen &&
-          !link.isPaused &&
-          !link.isBlackHole
-        )
-          await world.deliver(link, false);
+        const canRead = () =>
+          link.toClient.length > 0 && link.isClientOpen && !link.isPaused && !link.isBlackHole;
+        if (isUnseen) while (canRead()) await world.deliver(link, false);
       }
       return 'the table is taken out of the publication; a transaction commits that nobody will see';
     },
