@@ -1,4 +1,4 @@
-import { FakePostgresClient, type QueryResult } from './fake-postgres-client.ts';
+import { FakePostgresClient, type Query, type QueryResult } from './fake-postgres-client.ts';
 
 /** Stands in for the package pg: the ordinary connection of the catalog watch. */
 export class Client extends FakePostgresClient {
@@ -9,7 +9,7 @@ export class Client extends FakePostgresClient {
     this.#queryTimeoutMs = config.query_timeout ?? 0;
   }
 
-  override async query(sql: string): Promise<QueryResult> {
+  override async query(sql: Query): Promise<QueryResult> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error('Query read timeout')), this.#queryTimeoutMs);

@@ -49,7 +49,8 @@ export class FakePostgresClient extends EventEmitter {
     });
   }
 
-  query(sql: string): Promise<QueryResult> {
+  query(query: Query): Promise<QueryResult> {
+    const sql = typeof query === 'string' ? query : query.text;
     const link = this.#link;
     if (link === null || !link.isClientOpen) return Promise.reject(new Error('Connection terminated'));
     return new Promise((resolve, reject) => {
@@ -168,6 +169,8 @@ class FakeStream extends EventEmitter {
     this.emit('close');
   }
 }
+
+export type Query = string | { readonly text: string };
 
 export interface QueryResult {
   readonly rows: Record<string, unknown>[];

@@ -43,7 +43,7 @@ export class PostgresNode {
   }
 
   get publicationIdentity(): string {
-    return `publication 16400:${700 + this.publicationVersion}`;
+    return `publication 16400:${700 + this.publicationVersion} table ${TABLE_OID} member 16401:700 schema`;
   }
 
   /** Why a connection is turned away, as SQLSTATE. */
@@ -66,6 +66,9 @@ export class PostgresNode {
   query(link: Link, sql: string): Record<string, unknown>[] {
     if (this.phase !== 'up') throw new SqlError('57P01', 'terminating connection');
     if (sql.includes('json_build_object')) return [{ catalog: this.#catalog() }];
+    // The look at how much WAL the slot keeps.
+    if (sql.includes('AS wal_end'))
+      return [{ wal_end: String(this.wal.endLsn), wal_status: 'reserved', safe: null, retained: '64' }];
     if (sql.includes("current_setting('server_version_num')")) return [{ number: '170010' }];
     if (sql.includes('pg_try_advisory_lock')) {
       this.#lockHolder ??= link;
@@ -193,12 +196,24 @@ export class PostgresNode {
   #renderCatalog(isActive: boolean): string {
     return JSON.stringify({
       server: { ...SERVER, walEnd: formatLsn(this.wal.endLsn) },
-      table: { oid: TABLE_OID, kind: 'r', persistence: 'p', columns: NAMES },
+      table: {
+        oid: TABLE_OID,
+        schema: 'public',
+        name: 'outbox',
+        kind: 'r',
+        persistence: 'p',
+        columns: NAMES,
+        unloggedPartitions: [],
+      },
+      namedTableOid: TABLE_OID,
       publication: {
         publishesInserts: true,
         isViaRoot: false,
         isForAllTables: false,
         coversTable: this.isPublishing,
+        sentAs: null,
+        alterations: [],
+        otherTables: [],
         rowFilter: null,
         publishedColumns: null,
         identity: this.publicationIdentity,
@@ -215,6 +230,8 @@ export class PostgresNode {
         confirmedLsn: formatLsn(this.slotLsn),
         walStatus: 'reserved',
         invalidationReason: null,
+        isFailover: false,
+        isSynced: false,
         safeWalBytes: null,
         retainedBytes: '64',
         isTwoPhase: false,
@@ -249,4 +266,6 @@ const SERVER = {
   walSenderTimeoutMs: 60_000,
   synchronousStandbyNames: '',
   idleSlotTimeoutS: 0,
+  physicalSlots: [],
+  synchronizedStandbySlots: null,
 };
