@@ -102,7 +102,10 @@ return {appended, skipped}
 export const FLOOR_SCRIPT = `${CHECK_HOLDER}${IS_BEFORE}
 if is_before(lane[3], ARGV[4]) then return redis.error_reply('GAP the watermark is ' .. lane[3]) end
 local floor = redis.call('HGET', KEYS[1], 'floor')
-if not floor or is_before(floor, ARGV[3]) then redis.call('HSET', KEYS[1], 'floor', ARGV[3]) end
+if not floor or is_before(floor, ARGV[3]) then floor = ARGV[3] end
+-- Written also where it stays: WAIT and WAITAOF know only what their own connection wrote, and an earlier session may
+-- have noted this floor without living to see it durable.
+redis.call('HSET', KEYS[1], 'floor', floor)
 if #ARGV > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 5)) end
 return 'OK'
 `;

@@ -97,8 +97,8 @@ export class ClusterLanes implements LaneSet {
       for (const { lane, tag, notedLsns, opened } of parts) {
         if (typeof opened === 'number') continue;
         lane.hold(opened);
-        const notedLsn = notedLsns.at(-1) === opened.floorLsn ? opened.floorLsn : ZERO_LSN;
-        this.#add(new ClusterLane(tag, lane, opened.watermark, [...notedLsns], notedLsn));
+        // What an earlier session noted in the lane it need not have seen durable: each session notes it once more.
+        this.#add(new ClusterLane(tag, lane, opened.watermark, [...notedLsns]));
         states.push({ tag, key: lane.key, state: opened, notedLsns });
       }
       return withParts(control, states);
@@ -121,7 +121,7 @@ export class ClusterLanes implements LaneSet {
       );
     }
     const lane = new Lane(this.#nodes.nodeOf(key), key);
-    return this.#add(new ClusterLane(tag, lane, ORIGIN, [], ZERO_LSN, () => this.#openNew(tag, lane)));
+    return this.#add(new ClusterLane(tag, lane, ORIGIN, [], () => this.#openNew(tag, lane)));
   }
 
   lane(number: number): AppendLane {
@@ -201,13 +201,12 @@ class ClusterLane implements AppendLane {
     lane: Lane,
     watermark: Position,
     notedLsns: Lsn[],
-    notedLsn: Lsn,
     open: (() => Promise<void>) | null = null,
   ) {
     this.tag = tag;
     this.lane = lane;
     this.watermark = watermark;
-    this.notes = new FloorNotes(notedLsns, notedLsn);
+    this.notes = new FloorNotes(notedLsns);
     this.#open = open;
   }
 
@@ -234,13 +233,13 @@ class ClusterLane implements AppendLane {
 /** The floors that the control state holds for a lane. */
 class FloorNotes {
   #notedLsns: Lsn[];
-  #newestLsn: Lsn;
+  #newestLsn: Lsn = ZERO_LSN;
 
-  constructor(notedLsns: Lsn[], newestLsn: Lsn) {
+  constructor(notedLsns: Lsn[]) {
     this.#notedLsns = notedLsns;
-    this.#newestLsn = newestLsn;
   }
 
+  /** The newest that this session noted. */
   get newestLsn(): Lsn {
     return this.#newestLsn;
   }
