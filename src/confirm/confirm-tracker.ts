@@ -124,10 +124,15 @@ export class ConfirmTracker {
     this.#holds.push({ lsn, untilMs: nowMs + this.#replayWindowMs });
   }
 
+  /** Whether `release` would bring news. */
+  isDue(nowMs: number): boolean {
+    return this.#holds[0] !== undefined && this.#holds[0].untilMs <= nowMs;
+  }
+
   /** The replay window has passed for what was noted that long ago. Returns whether there is news for Postgres. */
   release(nowMs: number): boolean {
     let isNews = false;
-    while (this.#holds[0] !== undefined && this.#holds[0].untilMs <= nowMs) {
+    while (this.isDue(nowMs)) {
       this.#confirmedLsn = (this.#holds.shift() as Hold).lsn;
       isNews = true;
     }

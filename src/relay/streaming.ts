@@ -214,14 +214,19 @@ export class Streaming {
       const receivedLsn = this.#tracker.receivedLsn;
       if (this.#options.guard.check(await this.#options.watch.read())) this.#tracker.verify(receivedLsn);
     }
-    const { lanes, metrics } = this.#options;
+    const { lanes, metrics, redis } = this.#options;
     const floorLsn = this.#tracker.nextFloor;
     if (floorLsn !== null) {
       await lanes.noteFloor(floorLsn, this.#tracker.confirmedLsn);
       this.#tracker.noteFloor(floorLsn, performance.now());
     }
     metrics.setAcceptedLsn(this.#tracker.acceptedLsn);
-    if (!this.#tracker.release(performance.now())) return;
+    const nowMs = performance.now();
+    if (!this.#tracker.isDue(nowMs)) return;
+    // While nothing is written, a Redis that was replaced without a word looks alive: what its successor lacks must not
+    // be forgotten for the mere passing of time.
+    await redis.prove();
+    this.#tracker.release(nowMs);
     this.#sendStatus({ isReplyRequested: false });
     this.#options.progressed();
   }

@@ -74,6 +74,11 @@ export class RedisNodes {
     return node;
   }
 
+  /** Resolves when every node has answered; the session ends when one does not. */
+  async prove(): Promise<void> {
+    await Promise.all(this.writers.map((writer) => writer.command('a sign of life', 'PING')));
+  }
+
   destroy(): void {
     for (const { writer, waiter } of this.#nodes) {
       writer.destroy();
