@@ -1,6 +1,7 @@
 import { parseLsn } from '../core/lsn.ts';
 import { parseEntryId, type StreamEntry } from '../sink/stream-reader.ts';
-import { RECOVERED_AT, REPLAYED_AT } from '../sink/republish-script.ts';
+import { RECOVERED_AT } from '../sink/recovery-script.ts';
+import { REPLAYED_AT } from '../sink/republish-script.ts';
 import type { EntryOrigin, EntryRecord } from './audit-record.ts';
 import { digestOf, isLossy, keyOf, sha256Hex } from './event-digest.ts';
 import type { OrderCheck } from './order-check.ts';

@@ -6,6 +6,7 @@ import type { LaneState } from '../sink/lane-state.ts';
 import { findProblems } from '../source/preflight.ts';
 import { createSlot } from './create-slot.ts';
 import type { Ground } from './ground.ts';
+import { lostFloor } from './history-guard.ts';
 
 /** What a new epoch would mean, told before anything is written. */
 export interface EpochProposal {
@@ -52,6 +53,15 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
     consequences.push(
       `Events committed between ${formatLsn(replaces.floorLsn)} and ${formatLsn(startLsn)} were confirmed to Postgres, ` +
         'but Redis no longer knows them: they may be missing.',
+    );
+  }
+  for (const part of replaces?.parts ?? []) {
+    const lostLsn = startLsn === null ? null : lostFloor(part, startLsn);
+    if (lostLsn === null) continue;
+    consequences.push(
+      `The lane ${part.key} has lost events that were confirmed to Postgres, committed ` +
+        `${part.state === null ? '' : `after ${formatLsn(part.state.floorLsn)} and `}up to ${formatLsn(lostLsn)}: they may be ` +
+        'missing from its streams.',
     );
   }
   if (trouble?.code === 'RECOVERY_UNFINISHED') {

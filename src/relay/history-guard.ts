@@ -95,9 +95,9 @@ function checkPart(part: LanePart, epoch: number, confirmedLsn: Lsn): void {
         'Redis lost what it had accepted, or `walrelay epoch accept` was interrupted',
     );
   }
-  const provenLsn = part.notedLsns.findLast((lsn) => lsn <= confirmedLsn);
+  const provenLsn = lostFloor(part, confirmedLsn);
+  if (provenLsn === null) return;
   const floorLsn = part.state?.floorLsn ?? null;
-  if (provenLsn === undefined || (floorLsn !== null && floorLsn >= provenLsn)) return;
   throw new WalrelayError(
     'REDIS_BEHIND',
     `the slot was confirmed up to ${formatLsn(confirmedLsn)} and the lane ${part.key} had entries up to ` +
@@ -107,6 +107,13 @@ function checkPart(part: LanePart, epoch: number, confirmedLsn: Lsn): void {
 }
 
 /** `problems`: what is wrong with the publication as it is now; its fix comes before the new epoch. */
+/** The newest floor that was noted for a lane and confirmed, when the lane no longer remembers it. */
+export function lostFloor(part: LanePart, confirmedLsn: Lsn): Lsn | null {
+  const provenLsn = part.notedLsns.findLast((lsn) => lsn <= confirmedLsn);
+  if (provenLsn === undefined) return null;
+  return part.state !== null && part.state.floorLsn >= provenLsn ? null : provenLsn;
+}
+
 export function publicationChanged(
   before: string,
   now: string,

@@ -1,4 +1,6 @@
+import { IS_BEFORE } from './append-script.ts';
 import { POLLED_ENTRY_FIELDS, VALUES_PER_POLLED_EVENT } from './publish-script.ts';
+import { RECOVERED_AT } from './recovery-script.ts';
 
 /**
  * The scripts that append events a second way, from the table and not from the WAL: for `audit --repair` and for
@@ -6,8 +8,6 @@ import { POLLED_ENTRY_FIELDS, VALUES_PER_POLLED_EVENT } from './publish-script.t
  * these.
  */
 
-/** When `audit --repair` appended the entry: ISO 8601, UTC. */
-export const RECOVERED_AT = 'recovered_at';
 /** When `walrelay replay` appended the entry: ISO 8601, UTC. */
 export const REPLAYED_AT = 'replayed_at';
 
@@ -44,18 +44,10 @@ end
  *
  * Answers as the publish script does, or an error: NOLANE, EPOCH, GAP (Redis went back), RECOVERED (somebody else did).
  */
-export const RECOVER_SCRIPT = `${APPEND_MARKED}
+export const RECOVER_SCRIPT = `${APPEND_MARKED}${IS_BEFORE}
 local lane = redis.call('HMGET', KEYS[1], 'epoch', 'floor', 'recoveries')
 if not lane[1] then return redis.error_reply('NOLANE the lane state is gone') end
 if lane[1] ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. lane[1]) end
-local function is_before(a, b)
-  for from = 1, #b, 8 do
-    local x = tonumber(string.sub(a, from, from + 7), 16)
-    local y = tonumber(string.sub(b, from, from + 7), 16)
-    if x ~= y then return x < y end
-  end
-  return false
-end
 if not lane[2] or is_before(lane[2], ARGV[2]) then return redis.error_reply('GAP the floor went back to ' .. (lane[2] or 'nothing')) end
 if (lane[3] or '0') ~= ARGV[3] then return redis.error_reply('RECOVERED by somebody else') end
 redis.call('HINCRBY', KEYS[1], 'recoveries', 1)

@@ -136,6 +136,7 @@ test('an idle lane that lost its tail is noticed at the next start, and a new ep
 
   const accepted = await runCli(['epoch', 'accept', '--yes'], { ...outbox.env, ...streams.streamEnv() });
   expect(accepted.exitCode).toBe(0);
+  expect(accepted.stdout).toContain(`The lane ${laneKey} has lost events`);
   const second = outbox.start(settings);
   await outbox.insert({ aggregateType: 'order' });
   await waitForEvents(second, 1);
