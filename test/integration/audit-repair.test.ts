@@ -159,7 +159,7 @@ test('a replay of nothing, of an unknown id, or of what is no id is refused or s
   expect(unknown.exitCode).toBe(71);
   const wrong = await runCli(['replay', '--id', 'O-1', '--yes'], outbox.env);
   expect(wrong.stderr).toContain('CONFIG_INVALID');
-  expect(wrong.stderr).toContain('invalid input syntax for type uuid');
+  expect(wrong.stderr).toContain('Give ids as the id column of the table has them');
   expect(wrong.exitCode).toBe(78);
   const hostile = await runCli(
     ['replay', '--last', '1h', '--to-stream', outbox.metaKey, '--yes'],
