@@ -26,12 +26,16 @@ async function follow(outbox: Outbox, refusal: Refusal): Promise<void> {
   await expectRelays(outbox);
 }
 
-test('a missing table is named, with the command that makes it', async () => {
+test('a missing table is named, with the one that the publication covers, or the command that makes it', async () => {
   await using outbox = await createOutbox();
   const refusal = await refusedTwice(outbox, { WALRELAY_TABLE: 'sales.events' });
   expect(refusal).toMatchObject({ code: 'TABLE_MISSING', exitCode: 65 });
   expect(refusal.message).toContain('"sales"."events"');
-  expect(refusal.hint).toContain('walrelay init --create-table');
+  expect(refusal.hint).toContain(`WALRELAY_TABLE='"public"."outbox"'`);
+  await outbox.query('DROP TABLE outbox');
+  const dropped = await refusedTwice(outbox, {});
+  expect(dropped).toMatchObject({ code: 'TABLE_MISSING', exitCode: 65 });
+  expect(dropped.hint).toContain('walrelay init --create-table');
 });
 
 test('a missing column is named, together with those that exist', async () => {
