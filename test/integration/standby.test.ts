@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { settle, waitForEvents } from '../support/chaos-links.ts';
+import type { Daemon } from '../support/cli.ts';
 import { expectExact, Oracle } from '../support/exactness.ts';
 import type { Outbox } from '../support/outbox.ts';
 import { createOutbox } from '../support/servers.ts';
@@ -34,51 +35,34 @@ async function longestPauseMs(outbox: Outbox, fromMs: number): Promise<number> {
   return Math.max(...times.slice(1).map((time, index) => time - (times[index] as number)));
 }
 
-test('standbys take over from holders that die, one after the other: exact, and each pause is told', async () => {
-  await using outbox = await createOutbox();
-  const oracle = await Oracle.create(outbox);
-  let holder = outbox.start(QUICK);
-  await holder.streaming();
-  const pausesMs: number[] = [];
-  {
-    await using _ticker = new Ticker(outbox);
-    for (let life = 1; life <= 3; life += 1) {
-      const standby = outbox.start(QUICK);
-      await standby.waitForLog('standing by: another relay holds the slot');
-      const killedAtMs = Date.now();
-      await holder.kill();
-      await standby.streaming();
-      await waitForEvents(standby, 20);
-      pausesMs.push(await longestPauseMs(outbox, killedAtMs - 100));
-      holder = standby;
+test.each([
+  { how: 'dies', end: (holder: Daemon) => holder.kill(), exitCode: null },
+  { how: 'is stopped, as in a rolling restart', end: (holder: Daemon) => holder.stop(), exitCode: 0 },
+])(
+  'a standby goes on where a holder that $how left off: exact, and each pause is told',
+  async ({ how, end, exitCode }) => {
+    await using outbox = await createOutbox();
+    const oracle = await Oracle.create(outbox);
+    let holder = outbox.start(QUICK);
+    await holder.streaming();
+    const pausesMs: number[] = [];
+    {
+      await using _ticker = new Ticker(outbox);
+      for (let round = 1; round <= 3; round += 1) {
+        const standby = outbox.start(QUICK);
+        await standby.waitForLog('standing by: another relay holds the slot');
+        const endedAtMs = Date.now();
+        expect((await end(holder)).exitCode).toBe(exitCode);
+        await standby.streaming();
+        await waitForEvents(standby, 20);
+        pausesMs.push(await longestPauseMs(outbox, endedAtMs - 100));
+        holder = standby;
+      }
     }
-  }
-  console.log(`pauses at takeovers after SIGKILL: ${pausesMs.join(', ')} ms`);
-  expect(await settle({ outbox, oracle, daemon: holder })).toBeGreaterThan(60);
-});
-
-test('a rolling restart: the standby goes on where the holder stopped, without a gap or a duplicate', async () => {
-  await using outbox = await createOutbox();
-  const oracle = await Oracle.create(outbox);
-  let holder = outbox.start(QUICK);
-  await holder.streaming();
-  const pausesMs: number[] = [];
-  {
-    await using _ticker = new Ticker(outbox);
-    for (let round = 1; round <= 3; round += 1) {
-      const standby = outbox.start(QUICK);
-      await standby.waitForLog('standing by: another relay holds the slot');
-      const stoppedAtMs = Date.now();
-      expect((await holder.stop()).exitCode).toBe(0);
-      await standby.streaming();
-      await waitForEvents(standby, 20);
-      pausesMs.push(await longestPauseMs(outbox, stoppedAtMs - 100));
-      holder = standby;
-    }
-  }
-  console.log(`pauses at rolling restarts: ${pausesMs.join(', ')} ms`);
-  expect(await settle({ outbox, oracle, daemon: holder })).toBeGreaterThan(60);
-});
+  console.log(`pauses when the holder ${how}: ${pausesMs.join(', ')} ms`);
+    expect(await settle({ outbox, oracle, daemon: holder })).toBeGreaterThan(60);
+  },
+);
 
 test('with --steal the slot is taken from its holder, which stands by then', async () => {
   await using outbox = await createOutbox();
