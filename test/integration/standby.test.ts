@@ -59,7 +59,7 @@ test.each([
         holder = standby;
       }
     }
-  console.log(`pauses when the holder ${how}: ${pausesMs.join(', ')} ms`);
+    console.log(`pauses when the holder ${how}: ${pausesMs.join(', ')} ms`);
     expect(await settle({ outbox, oracle, daemon: holder })).toBeGreaterThan(60);
   },
 );

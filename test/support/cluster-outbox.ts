@@ -1,4 +1,4 @@
-import { Cluster } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import type { RedisCluster } from '../../dev/servers/redis-cluster.ts';
 import { lsnFromHex, parseLsn } from '../../src/core/lsn.ts';
 import type { Env } from './cli.ts';
@@ -10,9 +10,11 @@ import type { Outbox } from './outbox.ts';
 export class ClusterStreams implements AsyncDisposable {
   readonly client: Cluster;
   readonly #outbox: Outbox;
+  readonly #cluster: RedisCluster;
 
   constructor(outbox: Outbox, cluster: RedisCluster) {
     this.#outbox = outbox;
+    this.#cluster = cluster;
     this.client = new Cluster([...cluster.addresses], {
       redisOptions: { password: cluster.password },
       clusterRetryStrategy: () => 100,
@@ -34,15 +36,26 @@ export class ClusterStreams implements AsyncDisposable {
 
   /** By the names that the oracle gives the streams: without braces. */
   async read(): Promise<Map<string, RelayedEvent[]>> {
-    await this.client.cluster('SLOTS');
     const streams = new Map<string, RelayedEvent[]>();
-    for (const node of this.client.nodes('master')) {
-      for (const [name, entries] of await readEntries(node, this.#outbox.name)) {
-        const stream = name.replaceAll(/[{}]/g, '');
-        streams.set(
-          stream,
-          entries.map((entry) => ({ ...entry, stream })),
+    for (const { url } of this.#cluster.nodes) {
+      // Connections of its own: a node that died a moment ago may have left one behind that is closed.
+      const node = new Redis(url, { lazyConnect: true, retryStrategy: () => null });
+      node.on('error', () => undefined);
+      try {
+        const isUp = await node.connect().then(
+          () => true,
+          () => false,
         );
+        if (!isUp || (await node.role())[0] !== 'master') continue;
+        for (const [name, entries] of await readEntries(node, this.#outbox.name)) {
+          const stream = name.replaceAll(/[{}]/g, '');
+          streams.set(
+            stream,
+            entries.map((entry) => ({ ...entry, stream })),
+          );
+        }
+      } finally {
+        node.disconnect();
       }
     }
     return streams;
