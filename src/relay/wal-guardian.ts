@@ -22,7 +22,7 @@ export class WalGuardian {
   constructor(options: WalGuardianOptions) {
     const { settings, holder } = options;
     this.#options = options;
-    this.#watch = new WalWatch(clientConfig(settings, holder), settings.slot);
+    this.#watch = new WalWatch(clientConfig(settings, guardianName(holder)), settings.slot);
     this.#budget = new WalBudget({ retainedWarnBytes: settings.walRetainedWarnBytes });
   }
 
@@ -84,6 +84,14 @@ export class WalGuardian {
     );
   }
 }
+
+/** Another name than the session's connections have, for people who look at pg_stat_activity. */
+function guardianName(holder: string): string {
+  return `${holder.slice(0, APPLICATION_NAME_BYTES_MAX - GUARDIAN.length)}${GUARDIAN}`;
+}
+
+const GUARDIAN = ' (WAL guardian)';
+const APPLICATION_NAME_BYTES_MAX = 63;
 
 /** What people are shown: no more digits than the measurement has. */
 export interface WalReport {

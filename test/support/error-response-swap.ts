@@ -40,15 +40,20 @@ export class ErrorResponseSwap {
   #tap(connection: ProxiedConnection): Tap {
     const frontend = new FrameReader({ hasStartup: true });
     const backend = new FrameReader({ hasStartup: false });
-    let isReplication: boolean | null = null;
+    let kind: 'replication' | 'watch' | 'guardian' | null = null;
     let isShut = false;
+    let isUntilSync = false;
     const placeOf = (bytes: Buffer): PostgresPlace | null => {
-      if (isReplication === null) {
-        isReplication = bytes.includes('replication\0');
-        return isReplication ? 'connect' : 'watchConnect';
+      if (kind === null) {
+        kind = bytes.includes('replication\0') ? 'replication' : 'watch';
+        // It is no part of a session: what it meets ends nothing.
+        if (bytes.includes('(WAL guardian)')) kind = 'guardian';
+        return kind === 'replication' ? 'connect' : kind === 'watch' ? 'watchConnect' : null;
       }
+      if (kind === 'guardian') return null;
+      if (kind === 'watch')
+        return bytes[0] === QUERY || bytes[0] === PARSE || bytes[0] === BIND ? 'watch' : null;
       if (bytes[0] !== QUERY) return null;
-      if (!isReplication) return 'watch';
       if (bytes.includes('START_REPLICATION')) return 'start';
       return bytes.includes('json_build_object') ? 'guard' : null;
     };
@@ -71,10 +76,17 @@ export class ErrorResponseSwap {
       onUpstream: (chunk) => {
         const forwarded: Buffer[] = [];
         for (const bytes of frontend.push(chunk)) {
+          if (isUntilSync) {
+            isUntilSync = bytes[0] !== SYNC;
+            continue;
+          }
           const place = placeOf(bytes);
           const armed = place === null || isShut ? null : this.#take(place);
-          if (armed !== null) answer([], armed);
-          else if (!isShut) forwarded.push(bytes);
+          if (armed !== null) {
+            // Of an extended query the rest is skipped, as the server does after an error.
+            isUntilSync = place === 'watch' && bytes[0] !== QUERY;
+            answer([], armed);
+          } else if (!isShut) forwarded.push(bytes);
         }
         return Buffer.concat(forwarded);
       },
@@ -118,6 +130,9 @@ function errorFrame({ sqlState, isFatal, message, secret }: ErrorResponse): Buff
 }
 
 const QUERY = 0x51; // 'Q'
+const PARSE = 0x50; // 'P'
+const BIND = 0x42; // 'B'
+const SYNC = 0x53; // 'S'
 const COPY_DATA = 0x64; // 'd'
 const XLOG_DATA = 0x77; // 'w'
 const INSERT = 0x49; // 'I'

@@ -5,7 +5,7 @@ export const POSTGRES_PLACES = {
   connect: { sent: 'the replication connection', phase: 'connecting' },
   guard: { sent: 'a query of the guards', phase: 'querying' },
   watchConnect: { sent: 'the connection that watches the catalog', phase: 'connecting' },
-  start: { sent: '`START_REPLICATION`', phase: 'streaming' },
+  start: { sent: '`START_REPLICATION`', phase: 'starting' },
   stream: { sent: 'in the stream', phase: 'streaming' },
   watch: { sent: 'a look at the catalog while events flow', phase: 'watching' },
 } as const;
@@ -155,7 +155,7 @@ export const SQLSTATES: readonly SqlState[] = [
     name: 'undefined_object',
     when: 'the slot; in the stream, the publication',
     code: 'PG_REFUSED',
-    inPhase: { querying: 'SLOT_MISSING', streaming: 'PUBLICATION_CHANGED' },
+    inPhase: { querying: 'SLOT_MISSING', starting: 'SLOT_MISSING', streaming: 'PUBLICATION_CHANGED' },
     why: 'what is decoded now lacks it for ever. Not drained: the look at the catalog that every confirmation needs would refuse it; what is in flight is skipped by the next session',
     real: [
       'test/integration/bad-input-catalog.test.ts › changes written without a publication end the stream by name; with a new slot the relay goes on',
@@ -202,7 +202,7 @@ export const SQLSTATES: readonly SqlState[] = [
     name: 'object_not_in_prerequisite_state',
     when: 'the slot was invalidated since the guards looked',
     code: 'PG_REFUSED',
-    inPhase: { querying: 'SLOT_UNSUITABLE', streaming: 'SLOT_UNSUITABLE' },
+    inPhase: { querying: 'SLOT_UNSUITABLE', starting: 'SLOT_UNSUITABLE', streaming: 'SLOT_UNSUITABLE' },
     why: 'the next start’s guards look at the view and name it (SLOT_LOST, WAL_LEVEL …)',
   },
   {
@@ -210,7 +210,7 @@ export const SQLSTATES: readonly SqlState[] = [
     name: 'object_in_use',
     when: 'somebody took the slot first',
     code: 'PG_REFUSED',
-    inPhase: { querying: 'SLOT_IN_USE', streaming: 'SLOT_IN_USE' },
+    inPhase: { querying: 'SLOT_IN_USE', starting: 'SLOT_IN_USE', streaming: 'SLOT_IN_USE' },
     why: 'the next session stands by',
   },
   {
@@ -278,7 +278,7 @@ export const SQLSTATES: readonly SqlState[] = [
     name: 'undefined_file',
     when: 'a WAL segment that the slot needs was removed; elsewhere another file',
     code: 'PG_REFUSED',
-    inPhase: { streaming: 'SLOT_LOST' },
+    inPhase: { starting: 'SLOT_LOST', streaming: 'SLOT_LOST' },
     why: 'waiting brings no file back; only in the stream is it the slot’s WAL',
   },
   {
