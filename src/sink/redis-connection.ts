@@ -52,6 +52,8 @@ export class RedisConnection {
       await Promise.race([redis.connect(), late.promise]);
       // Authentication is pipelined with the connect: only an answered command proves it.
       await Promise.race([redis.ping(), late.promise]);
+      // And a second round trip: the refusal that came in one read with the first answer is told a moment after it.
+      await Promise.race([redis.ping(), late.promise]);
       // ioredis connects all the same when SELECT was refused, and would write into database 0.
       if (reason !== undefined) throw new Error('refused');
     } catch (error) {
