@@ -53,6 +53,15 @@ export class RelayInProcess implements AsyncDisposable {
     return await Promise.race([found, this.ended.then(() => null)]);
   }
 
+  /**
+   * Resolves when the newest session streams, or the relay has ended. A relay that is stopped while a session connects
+   * leaves a log-in behind that arrives in the next one's time.
+   */
+  async settled(): Promise<void> {
+    const ended = this.log.findLastIndex(({ msg }) => msg === 'session ended; a new one follows');
+    await this.line(({ msg }) => msg === 'streaming', ended + 1);
+  }
+
   async stop(): Promise<WalrelayError | null> {
     this.#relay.requestStop();
     return await this.ended;

@@ -78,6 +78,7 @@ export class ReplyCells {
     const healed = failure === null ? relay : RelayInProcess.start(this.#env);
     this.#relay = healed;
     await this.#arrived(healed, last);
+    await healed.settled();
     const stopped = await healed.stop();
     if (stopped !== null) throw stopped;
     for (const text of [relay.text, healed.text, `${failure?.message} ${failure?.hint}`])
