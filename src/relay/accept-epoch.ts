@@ -3,6 +3,7 @@ import { comparePositions, formatPosition, ORIGIN, type Position } from '../core
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import type { LaneState } from '../sink/lane-state.ts';
+import type { Catalog } from '../source/catalog.ts';
 import { findProblems } from '../source/preflight.ts';
 import { createSlot } from './create-slot.ts';
 import type { Ground } from './ground.ts';
@@ -30,9 +31,10 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
   const catalog = await ground.readCatalog();
   const problems = findProblems(catalog, shape.expected).filter((found) => found.code !== 'SLOT_MISSING');
   if (problems[0] !== undefined) throw problems[0];
+  // After the slot's position: beside a relay that runs, a floor that was read first would lie behind it.
   const replaces = await readLane(lanes, settings.metaKey);
   const startLsn = catalog.slot?.confirmedLsn ?? null;
-  const trouble = await findTrouble(ground, replaces);
+  const trouble = await findTrouble(ground, catalog, replaces);
   const consequences: string[] = [];
 
   if (catalog.slot === null) {
@@ -155,9 +157,12 @@ async function readLane(lanes: LaneSet, metaKey: string): Promise<LaneState | nu
 }
 
 /** The history first: without a slot, another cluster would pass for this one, and its watermark would skip events. */
-async function findTrouble(ground: Ground, lane: LaneState | null): Promise<WalrelayError | null> {
+async function findTrouble(
+  ground: Ground,
+  catalog: Catalog,
+  lane: LaneState | null,
+): Promise<WalrelayError | null> {
   const { slot, metaKey } = ground.settings;
-  const catalog = await ground.readCatalog();
   if (lane !== null) {
     try {
       await ground.checkHistory(lane, catalog, await ground.readIdentity());
