@@ -343,7 +343,7 @@ export const settingShape = {
   }),
   standbyPollMs: setting(milliseconds({ min: 10, max: MINUTE_MS }), {
     group: 'timing',
-    default: '50',
+    default: '20',
     description: 'How often a standby looks whether the slot is free.',
   }),
 };

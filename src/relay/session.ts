@@ -104,7 +104,7 @@ export class Session {
     const first = await this.#guardPostgres(this.#postgres);
     await this.#readState(this.#postgres, lanes, first);
 
-    // Before the slot is there to take: a takeover should not have to wait for a log-in.
+    // Before the slot is there to take: a takeover should wait neither for a log-in nor for a plan.
     const watch = this.#own(
       await CatalogWatch.open(
         clientConfig(settings, this.#options.holder),
@@ -114,13 +114,7 @@ export class Session {
     );
     this.#watch = watch;
 
-    if (!(await this.#claimSlot(this.#postgres, first.catalog))) {
-      this.#enter('standby');
-      await this.#standBy(this.#postgres, first.catalog);
-      this.#enter('guarding');
-    }
-    // Under the lock, once more: what was read before it may be older than a whole life of another relay.
-    const guarded = await this.#guardPostgres(this.#postgres);
+    const guarded = await this.#claimSlot(this.#postgres, watch);
     this.#enter('claiming');
     await this.#stream({ postgres: this.#postgres, redis: this.#redis, lanes, watch, guarded });
   }
@@ -136,8 +130,11 @@ export class Session {
   }
 
   async #guardPostgres(postgres: ReplicationConnection): Promise<Guarded> {
+    return this.#guard(postgres, await readCatalog(postgres, this.#options.shape.expected));
+  }
+
+  async #guard(postgres: ReplicationConnection, catalog: Catalog): Promise<Guarded> {
     const { logger, shape } = this.#options;
-    const catalog = await readCatalog(postgres, shape.expected);
     throwFirst(findProblems(catalog, shape.expected), logger);
     for (const warning of findWarnings(catalog, shape.expected)) this.#options.warnOnce(warning);
     return { catalog, identity: await readSystemIdentity((sql) => postgres.query(sql)) };
@@ -156,9 +153,16 @@ export class Session {
   /**
    * One relay at a time raises the fence: the one whose replication connection holds the slot's advisory lock. It
    * goes with the connection, as the slot does. (A zombie that resumes after losing both is refused by the fence.)
+   * Resolves with what was read under the lock: anything older may be older than a whole life of another relay.
    */
-  async #claimSlot(postgres: ReplicationConnection, catalog: Catalog): Promise<boolean> {
-    return (await this.#takeLock(postgres)) && catalog.slot?.isActive !== true;
+  async #claimSlot(postgres: ReplicationConnection, watch: CatalogWatch): Promise<Guarded> {
+    const isLocked = await this.#takeLock(postgres);
+    const catalog = await watch.read();
+    if (isLocked && catalog.slot?.isActive !== true) return this.#guard(postgres, catalog);
+    this.#enter('standby');
+    const freed = await this.#standBy(postgres, watch, catalog);
+    this.#enter('guarding');
+    return this.#guard(postgres, freed);
   }
 
   async #takeLock(postgres: ReplicationConnection): Promise<boolean> {
@@ -166,8 +170,11 @@ export class Session {
     return String(row?.['locked']) === 'true';
   }
 
-  /** Asks for the lock often, which costs the primary next to nothing, and for the rest of the catalog seldom. */
-  async #standBy(postgres: ReplicationConnection, catalog: Catalog): Promise<void> {
+  /**
+   * Asks for the lock often, which costs the primary next to nothing, and for the rest of the catalog seldom. Resolves
+   * with the catalog as it was under the lock, the slot being free.
+   */
+  async #standBy(postgres: ReplicationConnection, watch: CatalogWatch, catalog: Catalog): Promise<Catalog> {
     const { settings, logger, shape, metrics } = this.#options;
     const startedAtMs = performance.now();
     metrics.setPhase('standby');
@@ -177,21 +184,24 @@ export class Session {
     );
     if (this.#options.takeSteal()) await this.#steal(postgres);
     let lookedAtMs = performance.now();
+    let pauseMs = settings.standbyPollMs;
     for (;;) {
-      await this.#sleep(settings.standbyPollMs);
+      await this.#sleep(pauseMs);
       const isLocked = await this.#takeLock(postgres);
       this.#lastSignMs = performance.now();
       if (!isLocked && this.#lastSignMs - lookedAtMs < STANDBY_LOOK_INTERVAL_MS) continue;
       lookedAtMs = this.#lastSignMs;
-      const now = await readCatalog(postgres, shape.expected);
+      const now = await watch.read();
+      if (isLocked && now.slot?.isActive !== true) {
+        const waitedMs = Math.round(performance.now() - startedAtMs);
+        logger.info({ slot: settings.slot, waitedMs }, 'taking the slot over');
+        return now;
+      }
       // A slot that is lost or dropped never becomes free.
       throwFirst(findProblems(now, shape.expected), logger);
-      if (isLocked && now.slot?.isActive !== true) break;
+      // The lock is ours: its last holder is on its way out.
+      if (isLocked) pauseMs = Math.min(LEAVING_POLL_MS, settings.standbyPollMs);
     }
-    logger.info(
-      { slot: settings.slot, waitedMs: Math.round(performance.now() - startedAtMs) },
-      'taking the slot over',
-    );
   }
 
   /**
@@ -360,6 +370,7 @@ interface Claimed {
 }
 
 const STANDBY_LOOK_INTERVAL_MS = 1000;
+const LEAVING_POLL_MS = 10;
 const STEAL_INTERVAL_MS = 10;
 const STEAL_ATTEMPTS_MAX = 500;
 

@@ -14,6 +14,7 @@ export class ReadPacer {
   #timer: NodeJS.Timeout | null = null;
   /** The pump's own wish (its memory is used up), kept apart from our pauses. */
   #isHeld = false;
+  #isStopped = false;
   #frameCount = 0;
   #byteCount = 0;
   #windowStartMs = 0;
@@ -24,6 +25,7 @@ export class ReadPacer {
 
   /** A read brought `frameCount` frames in `byteCount` bytes. `nowMs`: performance.now(). */
   read(frameCount: number, byteCount: number, nowMs: number): void {
+    if (this.#isStopped) return;
     if (nowMs - this.#windowStartMs > PAUSE_MS) this.#startWindow(nowMs);
     this.#frameCount += frameCount;
     this.#byteCount += byteCount;
@@ -46,6 +48,7 @@ export class ReadPacer {
 
   /** Paces no more; the socket is whoever's who calls this. */
   stop(): void {
+    this.#isStopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { settle, waitForEvents } from '../support/chaos-links.ts';
 import type { Daemon } from '../support/cli.ts';
@@ -19,7 +20,10 @@ class Ticker implements AsyncDisposable {
   }
 
   async #run(outbox: Outbox): Promise<void> {
-    while (!this.#isStopped) await outbox.insert();
+    while (!this.#isStopped) {
+      await outbox.insert();
+      await sleep(5);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -90,7 +90,7 @@ describe('what applies', () => {
       watchIntervalMs: 1000,
       auditIntervalMs: 0,
       auditRowsPerSecondMax: 5000,
-      standbyPollMs: 50,
+      standbyPollMs: 20,
     });
   });
 

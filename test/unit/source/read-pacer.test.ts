@@ -86,3 +86,13 @@ test('once stopped it never touches the socket again', () => {
   vi.advanceTimersByTime(5);
   expect(socket.isPaused).toBe(true);
 });
+
+test('once stopped it never pauses a socket again', () => {
+  const { socket, pacer } = paced();
+  pacer.hold();
+  pacer.stop();
+  socket.resume();
+  pacer.read(30, 3000, 100);
+  vi.advanceTimersByTime(1);
+  expect(socket.isPaused).toBe(false);
+});
