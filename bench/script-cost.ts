@@ -3,6 +3,7 @@ import { Lane, loadScripts } from '../src/sink/lane.ts';
 import { RedisConnection } from '../src/sink/redis-connection.ts';
 import { ORIGIN, positionToHex } from '../src/core/position.ts';
 import { startRedis } from '../dev/servers/redis.ts';
+import { NATIVE_APPENDING } from '../test/support/native-outbox.ts';
 
 const LANE_KEY = 'walrelay:bench';
 const ROUNDS = 200;
@@ -34,10 +35,10 @@ export async function scriptCost(batches: readonly Batch[]): Promise<ScriptCost[
 }
 
 async function costOf(batch: Batch, redis: RedisConnection): Promise<ScriptCost> {
-  const lane = new Lane({ writer: redis, waiter: redis }, LANE_KEY);
+  const lane = new Lane({ writer: redis, waiter: redis }, LANE_KEY, NATIVE_APPENDING);
   await redis.command('clearing', 'FLUSHALL');
   await redis.command('making a lane', 'HSET', LANE_KEY, 'epoch', '', 'fence', '');
-  await loadScripts(redis);
+  await loadScripts(redis, NATIVE_APPENDING);
   await redis.command('clearing the statistics', 'CONFIG', 'RESETSTAT');
   const before = await cpuUs(redis);
   for (let round = 0; round < ROUNDS; round += 1) {

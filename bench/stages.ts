@@ -4,12 +4,14 @@ import { ConfirmTracker } from '../src/confirm/confirm-tracker.ts';
 import { ZERO_LSN } from '../src/core/lsn.ts';
 import { ORIGIN } from '../src/core/position.ts';
 import { PgoutputDecoder, type TransactionHandler } from '../src/decode/pgoutput-decoder.ts';
+import { compilePlan } from '../src/decode/outbox-columns.ts';
 import { Pump } from '../src/relay/pump.ts';
 import { XLOG_DATA_HEADER_BYTES } from '../src/relay/streaming.ts';
 import { StreamRouter } from '../src/route/stream-router.ts';
 import { parseStreamTemplate } from '../src/route/stream-template.ts';
 import type { Batch } from '../src/sink/batch.ts';
 import { CopyDataReader } from '../src/source/copy-data-reader.ts';
+import { NATIVE_OUTBOX, NATIVE_SHAPES } from '../test/support/native-outbox.ts';
 import { scriptCost } from './script-cost.ts';
 import { walLoad } from './wal-load.ts';
 
@@ -19,7 +21,6 @@ import { walLoad } from './wal-load.ts';
  * the whole.
  */
 
-const COLUMNS = { names: ['id', 'type', 'aggregatetype', 'aggregateid', 'payload'] };
 const LOAD = walLoad(20_000);
 const NOTHING: TransactionHandler = { begin() {}, insert() {}, commit() {} };
 
@@ -32,14 +33,22 @@ function read(copyData: (bytes: Buffer, start: number, end: number) => void, chu
 }
 
 function decode(handler: TransactionHandler, chunkEnd: () => void): void {
-  const decoder = new PgoutputDecoder({ columns: COLUMNS, isOutbox: () => true }, handler);
+  const decoder = new PgoutputDecoder(
+    {
+      slotCount: NATIVE_OUTBOX.columns.length,
+      planOf: (relation) =>
+        compilePlan({ outbox: 0, name: 'bench', names: NATIVE_OUTBOX.columns, binarySlots: [] }, relation),
+    },
+    handler,
+  );
   read((bytes, start, end) => decoder.decode(bytes, start + XLOG_DATA_HEADER_BYTES, end), chunkEnd);
 }
 
 /** Source, decode, route, batch and confirm as in the relay, into a Redis that accepts at once. */
 function encode(batchEventsMax: number, take: (batch: Batch) => void): void {
   const pump = new Pump({
-    router: new StreamRouter(parseStreamTemplate('outbox.'), [], 'walrelay:bench'),
+    routers: [new StreamRouter(parseStreamTemplate('outbox.'), [], { forbiddenName: 'walrelay:bench' })],
+    shapes: NATIVE_SHAPES,
     tracker: new ConfirmTracker({ confirmedLsn: ZERO_LSN, floorLsn: ZERO_LSN, replayWindowMs: 0 }),
     isSingleLane: true,
     batchEventsMax,

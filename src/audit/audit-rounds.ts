@@ -1,5 +1,5 @@
 import { clientConfig } from '../config/client-config.ts';
-import type { Settings } from '../config/settings.ts';
+import type { OutboxSettings, Settings } from '../config/settings.ts';
 import { NO_PROGRESS } from './audit-progress.ts';
 import type { AuditReport } from './audit-report.ts';
 import { ReadingConnection } from './reading-connection.ts';
@@ -21,6 +21,7 @@ export interface RoundResult {
  */
 export class AuditRounds {
   readonly #settings: Settings;
+  readonly #outbox: OutboxSettings;
   readonly #holder: string;
   /** The server as of the last round. */
   #asOf: ServerState | null = null;
@@ -29,8 +30,9 @@ export class AuditRounds {
   /** Names of missing rows that were told, so that none is told twice. */
   readonly #told = new Set<string>();
 
-  constructor(settings: Settings, holder: string) {
+  constructor(settings: Settings, outbox: OutboxSettings, holder: string) {
     this.#settings = settings;
+    this.#outbox = outbox;
     this.#holder = holder;
   }
 
@@ -50,6 +52,7 @@ export class AuditRounds {
     const skewMs = ((await redis.nowMs()) ?? present.nowUs / 1000n) - present.nowUs / 1000n;
     const { report, tally, bound } = await runAudit(postgres, redis, {
       settings: this.#settings,
+      outbox: this.#outbox,
       range,
       scanRange: recentScanRange(range, skewMs),
       isComplete: false,

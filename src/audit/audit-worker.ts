@@ -11,18 +11,23 @@ export interface AuditWorkerData {
 }
 
 export type AuditMessage =
-  | { readonly kind: 'round'; readonly result: RoundResult | null }
+  | { readonly kind: 'round'; readonly results: readonly RoundResult[] }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly hint: string };
 
 const { settings, holder } = workerData as AuditWorkerData;
 const stopping = new AbortController();
 parentPort?.once('message', () => stopping.abort());
 
-const rounds = new AuditRounds(settings, holder);
+const rounds = settings.outboxes.map((outbox) => new AuditRounds(settings, outbox, holder));
 while (!stopping.signal.aborted) {
   let message: AuditMessage;
   try {
-    message = { kind: 'round', result: await rounds.next(stopping.signal) };
+    const results: RoundResult[] = [];
+    for (const each of rounds) {
+      const result = await each.next(stopping.signal);
+      if (result !== null) results.push(result);
+    }
+    message = { kind: 'round', results };
   } catch (thrown) {
     if (stopping.signal.aborted) break;
     const { code, message: text, hint } = toWalrelayError(thrown);

@@ -1,6 +1,7 @@
-import type { Settings } from '../config/settings.ts';
+import type { OutboxSettings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { type EventColumns, eventColumns } from '../route/event-columns.ts';
+import { compileOutbox, type Outbox } from '../route/outbox.ts';
+import { type RowValues, rowValues } from '../source/row-values.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import type { ReadingConnection } from './reading-connection.ts';
 
@@ -8,11 +9,15 @@ import type { ReadingConnection } from './reading-connection.ts';
 export interface AuditedTable {
   /** Quoted and qualified. */
   readonly name: string;
-  readonly columns: EventColumns;
+  readonly outbox: Outbox;
+  /** How its columns are read. */
+  readonly values: RowValues;
+  readonly isBytea: (column: string) => boolean;
   /** Null: the table has no time, or none was named. */
   readonly timeColumn: string | null;
   readonly timeType: string;
-  readonly idType: string;
+  /** Of each column of the id. */
+  readonly idTypes: readonly string[];
   /** A btree index begins with the time column: a range is read without reading the table. */
   readonly hasTimeIndex: boolean;
   /** Of the largest partition. */
@@ -26,11 +31,12 @@ export interface AuditedTable {
 /** Throws what keeps the table from being read, with the statement that mends it. */
 export async function readAuditedTable(
   connection: ReadingConnection,
-  settings: Settings,
+  settings: OutboxSettings,
+  metaKey: string,
   { needsTime }: { readonly needsTime: boolean } = { needsTime: true },
 ): Promise<AuditedTable> {
-  let timeColumn = settings.columnTime === NO_TIME_COLUMN ? null : settings.columnTime;
-  const columns = eventColumns(settings);
+  let timeColumn = settings.columnTime;
+  const outbox = compileOutbox(settings, metaKey);
   const name = quoteQualified(settings.table);
   const text = await connection.text(factsSql(settings, timeColumn));
   const facts = JSON.parse(text ?? 'null') as TableFacts | null;
@@ -48,28 +54,29 @@ export async function readAuditedTable(
     });
   }
   const types = new Map(facts.columns.map((column) => [column.name, column.type]));
-  const missing = columns.names.filter((column) => !types.has(column));
+  const missing = outbox.columns.filter((column) => !types.has(column));
   if (missing.length > 0) {
     throw new WalrelayError('COLUMN_MISSING', `the table ${name} has no column ${missing.join(', ')}`);
   }
   if (timeColumn !== null && !needsTime && !types.has(timeColumn)) timeColumn = null;
   const timeType = timeColumn === null ? '' : (types.get(timeColumn) ?? '');
   if (timeColumn !== null && !TIME_TYPES.includes(timeType)) throw timeless(name, timeColumn, timeType);
+  const isRaw = facts.serverEncoding === 'SQL_ASCII';
+  const isBytea = (column: string) => types.get(column) === 'bytea';
   return {
     name,
-    columns,
+    outbox,
+    values: rowValues(outbox, { isRaw, isBytea }),
+    isBytea,
     timeColumn,
     timeType,
-    idType: types.get(settings.columnId) ?? 'text',
+    idTypes: settings.columnId.map((column) => types.get(column) ?? 'text'),
     hasTimeIndex: facts.hasTimeIndex,
     pageCount: Number(facts.pageCount),
     rowEstimate: Math.max(0, Number(facts.rowEstimate)),
-    isRaw: facts.serverEncoding === 'SQL_ASCII',
+    isRaw,
   };
 }
-
-/** As the setting says that there is no such column. */
-export const NO_TIME_COLUMN = 'none';
 
 const TIME_TYPES: readonly string[] = ['timestamp with time zone', 'timestamp without time zone', 'date'];
 
@@ -95,7 +102,7 @@ interface TableFacts {
 }
 
 /** Of a partitioned table: the pages of its largest partition (all are read side by side), the rows of all. */
-function factsSql({ table }: Settings, timeColumn: string | null): string {
+function factsSql({ table }: OutboxSettings, timeColumn: string | null): string {
   return `
 WITH t AS (
   SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -1,3 +1,5 @@
+import type { EntryRoles } from '../core/entry-shape.ts';
+import { rolesOf } from '../route/outbox.ts';
 import { parseEntryId, StreamReader } from '../sink/stream-reader.ts';
 import { NO_STREAM } from './audit-record.ts';
 import type { AuditPhase } from './audit-progress.ts';
@@ -7,13 +9,13 @@ import { digestOf, isLossy, keyOf } from './event-digest.ts';
 import { judgeGroup } from './judge-group.ts';
 import { OrderCheck } from './order-check.ts';
 import type { Pace } from './pace.ts';
-import { originOf, positionOf, readEntry } from './read-entry.ts';
+import { fieldOf, originOf, positionOf, readEntry } from './read-entry.ts';
 import type { ReadingConnection, TextRow } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { countRowsOfIds } from './rows-by-id.ts';
 import { readRows } from './row-reader.ts';
 import { RowRouter } from './row-router.ts';
-import { ROW_PREFIX_COLUMNS } from './row-sql.ts';
+import { contentColumns, ROW_PREFIX_COLUMNS } from './row-sql.ts';
 import type { AuditOptions } from './run-audit.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
 import { scanRangeOf } from './scan-range.ts';
@@ -50,6 +52,11 @@ export class Comparison implements Disposable {
     this.#whileReading = this.#newTally();
   }
 
+  /** All shapes of an outbox say the same things in the same fields. */
+  get #roles(): EntryRoles {
+    return rolesOf(this.#options.table.outbox);
+  }
+
   get streamCount(): number {
     return this.#streamsWithEntries;
   }
@@ -60,7 +67,7 @@ export class Comparison implements Disposable {
 
   async readRows(): Promise<void> {
     const { postgres, table, range, pace } = this.#options;
-    const router = new RowRouter(table.columns);
+    const router = new RowRouter(table.outbox);
     for await (const { rows, done } of readRows(postgres, table, range, pace)) {
       for (const row of rows) {
         this.#addRow(row, router);
@@ -80,18 +87,27 @@ export class Comparison implements Disposable {
       aggregateType = null,
       aggregateId = null,
       payloadSha256 = null,
+      ...rest
     ] = row;
     if (id === null) {
       this.#whileReading.note('rowsWithoutId', 1);
       return;
     }
-    const name = router.route(row, ROW_PREFIX_COLUMNS);
+    const routed = router.route(row, ROW_PREFIX_COLUMNS + contentColumns(table));
+    // A filter left it out: there is nothing to be found.
+    if (routed === 'dropped') return;
     const xid = Number(xmin);
     this.#spool.add({
       kind: 'row',
       key: keyOf(id),
-      digest: digestOf({ type, aggregateType, aggregateId, payloadSha256 }),
-      stream: name === null ? NO_STREAM : this.streams.numberOf(name),
+      digest: digestOf({
+        type,
+        aggregateType,
+        aggregateId,
+        payloadSha256,
+        headersSha256: rest.slice(0, table.outbox.slots.headers.length),
+      }),
+      stream: routed === 'none' ? NO_STREAM : this.streams.numberOf(routed.stream),
       timeUs: timeUs === null || timeUs === undefined ? null : BigInt(timeUs),
       xid,
       ordinal: this.rowCount,
@@ -105,7 +121,7 @@ export class Comparison implements Disposable {
   async readEntries(): Promise<void> {
     const { redis, table, range } = this.#options;
     const routedTo = this.streams.names.length;
-    await findStreams(redis, table.columns.template, this.streams);
+    await findStreams(redis, table.outbox.templates, this.streams);
     const { inside } = this.#options.scanRange ?? scanRangeOf(range);
     for (const [number, name] of this.streams.names.entries()) {
       await this.#readStream(name, { number, isRoutedTo: number < routedTo, range: inside });
@@ -122,7 +138,7 @@ export class Comparison implements Disposable {
     let count = 0;
     for await (const entries of this.#pages(name, stream.range, 'reading entries', stream.number)) {
       for (const entry of entries) {
-        const read = readEntry(entry, stream.number, order);
+        const read = readEntry(entry, stream.number, order, this.#roles);
         if (read === 'foreign') {
           strangerCount += 1;
           if (strangers.length < this.#options.examplesMax) strangers.push(entry.id);
@@ -166,9 +182,9 @@ export class Comparison implements Disposable {
     for (const [number, name] of this.streams.names.entries()) {
       for await (const entries of this.#pages(name, range, 'looking outside of the range', number)) {
         for (const entry of entries) {
-          const id = entry.fields['id'];
+          const id = fieldOf(entry.fields, this.#roles.id) ?? undefined;
           if (id === undefined || wanted?.has(keyOf(id).toString('latin1')) === false) continue;
-          const read = readEntry(entry, number, new OrderCheck());
+          const read = readEntry(entry, number, new OrderCheck(), this.#roles);
           if (typeof read !== 'string') this.#spool.add(read);
         }
       }
@@ -214,8 +230,9 @@ export class Comparison implements Disposable {
     const reader = new StreamReader(this.#options.redis.forKey(name));
     for (const count of [1, FIRST_ENTRIES]) {
       for (const { fields } of await reader.range(name, '-', '+', count)) {
-        const us = parseCommittedAtUs(fields['committed_at']);
-        if (us !== null && originOf(fields) === 'relayed' && positionOf(fields) !== null) return us;
+        const us = parseCommittedAtUs(fieldOf(fields, this.#roles.committedAt) ?? undefined);
+        if (us !== null && originOf(fields) === 'relayed' && positionOf(fields, this.#roles) !== null)
+          return us;
       }
     }
     return null;

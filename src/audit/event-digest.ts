@@ -13,6 +13,8 @@ export interface EventContent {
   readonly aggregateType: string | null;
   readonly aggregateId: string | null;
   readonly payloadSha256: string | null;
+  /** Of the fields that the mapping adds, in its order. */
+  readonly headersSha256: readonly (string | null)[];
 }
 
 export function keyOf(id: string): Buffer {
@@ -21,8 +23,8 @@ export function keyOf(id: string): Buffer {
 
 /** NULL and the empty text are two things; so are values that only join to the same text. */
 export function digestOf(content: EventContent): Buffer {
-  const { type, aggregateType, aggregateId, payloadSha256 } = content;
-  const parts = [type, aggregateType, aggregateId, payloadSha256].map((value) =>
+  const { type, aggregateType, aggregateId, payloadSha256, headersSha256 } = content;
+  const parts = [type, aggregateType, aggregateId, payloadSha256, ...headersSha256].map((value) =>
     value === null ? '-' : `${value.length}:${value}`,
   );
   return createHash('sha256').update(parts.join('')).digest().subarray(0, DIGEST_BYTES);

@@ -1,7 +1,9 @@
-import type { Settings } from '../config/settings.ts';
+import type { OutboxSettings, Settings } from '../config/settings.ts';
+import type { EntryRoles } from '../core/entry-shape.ts';
 import { formatLsn, toLsn } from '../core/lsn.ts';
 import { formatPosition } from '../core/position.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
+import { rolesOf } from '../route/outbox.ts';
 import { type EntryId, parseEntryId, type StreamEntry, StreamReader } from '../sink/stream-reader.ts';
 import type { EntryOrigin } from './audit-record.ts';
 import type { AuditProgress } from './audit-progress.ts';
@@ -10,12 +12,12 @@ import { type AuditedTable, readAuditedTable } from './audited-table.ts';
 import { type DueBound, dueBound } from './due-bound.ts';
 import { type GroupStanding, standingOf } from './group-standing.ts';
 import { Pace } from './pace.ts';
-import { originOf, positionOf } from './read-entry.ts';
+import { fieldOf, originOf, positionOf } from './read-entry.ts';
 import type { ReadingConnection } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { checkSameHistory, readServerState, type ServerState } from './relay-state.ts';
 import { RowRouter } from './row-router.ts';
-import { timeUsSql } from './row-sql.ts';
+import { routingSql, timeUsSql } from './row-sql.ts';
 import { hasIdSql } from './rows-by-id.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
 import { StreamBounds, parseCommittedAtUs } from './stream-bounds.ts';
@@ -48,8 +50,10 @@ export interface ExplainedRow {
   readonly transactionId: number;
   /** Only with track_commit_timestamp. */
   readonly committedAt: string | null;
-  /** Null: the relay stops in front of such an event. */
+  /** Null: the relay stops in front of such an event, or leaves it out. */
   readonly stream: string | null;
+  /** A filter leaves it out. */
+  readonly isDropped: boolean;
 }
 
 export interface ExplainedEntry {
@@ -66,6 +70,7 @@ export interface ExplainedEntry {
 
 export interface ExplainOptions {
   readonly settings: Settings;
+  readonly outbox: OutboxSettings;
   readonly perSecond: number;
   readonly progress: AuditProgress;
   readonly signal?: AbortSignal;
@@ -78,7 +83,7 @@ export async function explain(
   options: ExplainOptions,
 ): Promise<Explanation> {
   const { settings } = options;
-  const table = await readAuditedTable(postgres, settings, { needsTime: false });
+  const table = await readAuditedTable(postgres, options.outbox, settings.metaKey, { needsTime: false });
   const first = await redis.readLane();
   const server = await readServerState(postgres, settings.slot);
   const lane = await redis.readLane();
@@ -121,19 +126,25 @@ async function readRowsOf(
   table: AuditedTable,
   tracksCommitTime: boolean,
 ): Promise<FoundRow[]> {
-  const names = table.columns.names.map((name, slot) =>
-    slot === PAYLOAD_SLOT ? `octet_length(format('%s', ${quoteIdentifier(name)}))` : quoteIdentifier(name),
+  const { mapping } = table.outbox;
+  const names = [mapping.columnType, mapping.columnAggregateType, mapping.columnAggregateId].map((column) =>
+    column === null ? 'NULL' : quoteIdentifier(column),
   );
+  const payload =
+    mapping.columnPayload === null
+      ? 'NULL'
+      : `octet_length(${table.isBytea(mapping.columnPayload) ? quoteIdentifier(mapping.columnPayload) : `format('%s', ${quoteIdentifier(mapping.columnPayload)})`})`;
   const committed = tracksCommitTime
     ? `to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
     : 'NULL';
-  const router = new RowRouter(table.columns);
+  const router = new RowRouter(table.outbox);
   const rows = await postgres.rows(
-    `SELECT ${['xmin', timeUsSql(table), committed, ...names].join(', ')} FROM ${table.name} WHERE ${hasIdSql(table)} LIMIT 20`,
+    `SELECT ${['xmin', timeUsSql(table), committed, ...names, payload, ...routingSql(table)].join(', ')} FROM ${table.name} WHERE ${hasIdSql(table)} LIMIT 20`,
     [[eventId]],
   );
   return rows.map((values) => {
-    const [xmin, timeUs, committedAt, , type, aggregateType, aggregateId, payloadBytes] = values;
+    const [xmin, timeUs, committedAt, type, aggregateType, aggregateId, payloadBytes] = values;
+    const routed = router.route(values, EXPLAINED_COLUMNS);
     const us = timeUs === null || timeUs === undefined ? null : BigInt(timeUs);
     return {
       timeUs: us,
@@ -145,17 +156,20 @@ async function readRowsOf(
         insertedAt: us === null ? null : formatUs(us),
         transactionId: Number(xmin),
         committedAt: committedAt ?? null,
-        stream: router.route(values, 3),
+        stream: typeof routed === 'string' ? null : routed.stream,
+        isDropped: routed === 'dropped',
       },
     };
   });
 }
 
-const PAYLOAD_SLOT = 4;
+/** In front of the values by which a row is routed. */
+const EXPLAINED_COLUMNS = 7;
 
 /** Looks for an event's entries: where they should be first, then everywhere. */
 class Search {
   readonly redis: RedisByKey;
+  readonly roles: EntryRoles;
   readonly #table: AuditedTable;
   readonly #options: ExplainOptions;
   #looked = 0;
@@ -163,6 +177,7 @@ class Search {
   constructor(redis: RedisByKey, table: AuditedTable, options: ExplainOptions) {
     this.redis = redis;
     this.#table = table;
+    this.roles = rolesOf(table.outbox);
     this.#options = options;
   }
 
@@ -178,7 +193,7 @@ class Search {
       const found = await this.#look(eventId, home, { from: String(fromMs < 0n ? 0n : fromMs), to: '+' });
       if (found.length > 0) return found;
     }
-    await findStreams(this.redis, this.#table.columns.template, streams);
+    await findStreams(this.redis, this.#table.outbox.templates, streams);
     return this.#look(eventId, streams.names, { from: '-', to: '+' });
   }
 
@@ -199,7 +214,8 @@ class Search {
           done: number / names.length,
         });
         for (const entry of entries) {
-          if (entry.fields['id'] === eventId) found.push(await this.#describe(entry, name, reader));
+          if (fieldOf(entry.fields, this.roles.id) === eventId)
+            found.push(await this.#describe(entry, name, reader));
         }
       }
     }
@@ -207,8 +223,8 @@ class Search {
   }
 
   async #describe(entry: StreamEntry, stream: string, reader: StreamReader): Promise<ExplainedEntry> {
-    const position = positionOf(entry.fields);
-    const committedAt = entry.fields['committed_at'] ?? null;
+    const position = positionOf(entry.fields, this.roles);
+    const committedAt = fieldOf(entry.fields, this.roles.committedAt);
     const committedUs = parseCommittedAtUs(committedAt ?? undefined);
     const [ms] = parseEntryId(entry.id);
     return {
@@ -239,6 +255,7 @@ async function whyNone(
     ];
   }
   const { row, timeUs } = first;
+  if (row.isDropped) return ['A route of the outbox leaves such events out: it has no entry, rightly.'];
   if (row.stream === null) {
     return [
       'The row gives no stream name (see EVENT_NO_ROUTE and EVENT_STREAM_NAME): the relay stops in front of it.',
@@ -261,7 +278,9 @@ async function whyNone(
   const facts = {
     exists: info !== null,
     hasLostEntries: info?.hasLostEntries ?? false,
-    firstCommittedAtUs: parseCommittedAtUs(head?.fields['committed_at']),
+    firstCommittedAtUs: parseCommittedAtUs(
+      head === undefined ? undefined : (fieldOf(head.fields, search.roles.committedAt) ?? undefined),
+    ),
   };
   if (info === null)
     return [`The stream ${row.stream} does not exist: it was deleted, or never had an entry.`];

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { Settings } from '../config/settings.ts';
 import type { AuditMetrics } from '../ops/audit-metrics.ts';
 import type { Logger } from '../ops/logger.ts';
-import { isClean } from './audit-report.ts';
+import { FINDINGS, isClean } from './audit-report.ts';
 import type { RoundResult } from './audit-rounds.ts';
 import type { AuditMessage, AuditWorkerData } from './audit-worker.ts';
 
@@ -61,13 +61,36 @@ export class PeriodicAudit {
       return;
     }
     this.#lastFailure = '';
-    if (message.result !== null) this.#tell(message.result);
+    if (message.results.length > 0) this.#tell(message.results);
   }
 
-  #tell({ report, newlyMissing }: RoundResult): void {
-    const { findings, rows, entries, seconds, range, examples, notes } = report;
-    this.#metrics.recordRun({ rows, newlyMissing, findings, seconds, atMs: Date.now() });
-    const facts = { rows, entries, seconds, from: range.from, to: range.to, inFlight: notes.inFlight };
+  /** The metrics are about all outboxes together, the log about each. */
+  #tell(results: readonly RoundResult[]): void {
+    const sumOf = (count: (result: RoundResult) => number) =>
+      results.reduce((sum, result) => sum + count(result), 0);
+    this.#metrics.recordRun({
+      rows: sumOf(({ report }) => report.rows),
+      newlyMissing: sumOf(({ newlyMissing }) => newlyMissing),
+      findings: Object.fromEntries(
+        FINDINGS.map((name) => [name, sumOf(({ report }) => report.findings[name])]),
+      ),
+      seconds: sumOf(({ report }) => report.seconds),
+      atMs: Date.now(),
+    });
+    for (const result of results) this.#log(result, results.length > 1);
+  }
+
+  #log({ report, newlyMissing }: RoundResult, isOneOfSeveral: boolean): void {
+    const { findings, rows, entries, seconds, range, examples, notes, table } = report;
+    const facts = {
+      ...(isOneOfSeveral ? { table } : {}),
+      rows,
+      entries,
+      seconds,
+      from: range.from,
+      to: range.to,
+      inFlight: notes.inFlight,
+    };
     if (isClean(report)) this.#logger.debug(facts, 'audited: clean');
     else if (newlyMissing > 0)
       this.#logger.error({ ...facts, findings, examples }, 'events are missing from the streams');

@@ -1,3 +1,4 @@
+import type { EntryRoles } from '../core/entry-shape.ts';
 import { parseLsn } from '../core/lsn.ts';
 import { parseEntryId, type StreamEntry } from '../sink/stream-reader.ts';
 import { RECOVERED_AT } from '../sink/recovery-script.ts';
@@ -10,16 +11,21 @@ import { parseCommittedAtUs } from './stream-bounds.ts';
 /** What an entry is to the audit. `nameless`: an event without an id · `foreign`: nothing that Walrelay writes. */
 export type ReadEntry = EntryRecord | 'nameless' | 'foreign';
 
-/** `order`: of the entry's stream, whose entries come here in the order of their IDs. */
-export function readEntry(entry: StreamEntry, stream: number, order: OrderCheck): ReadEntry {
+/** `order`: of the entry's stream, whose entries come here in the order of their IDs. `roles`: which field says what. */
+export function readEntry(
+  entry: StreamEntry,
+  stream: number,
+  order: OrderCheck,
+  roles: EntryRoles,
+): ReadEntry {
   const { fields } = entry;
   const origin = originOf(fields);
-  const position = positionOf(fields);
-  const id = fields['id'];
-  if (id === undefined && position === null && origin === 'relayed') return 'foreign';
-  const aggregateType = fields['aggregate_type'] ?? null;
-  const aggregateId = fields['aggregate_id'] ?? null;
-  const committedAtUs = parseCommittedAtUs(fields['committed_at']);
+  const position = positionOf(fields, roles);
+  const id = fieldOf(fields, roles.id);
+  if (id === null && position === null && origin === 'relayed') return 'foreign';
+  const aggregateType = fieldOf(fields, roles.aggregateType);
+  const aggregateId = fieldOf(fields, roles.aggregateId);
+  const committedAtUs = parseCommittedAtUs(fieldOf(fields, roles.committedAt) ?? undefined);
   const kept =
     origin !== 'relayed' || position === null
       ? 'kept'
@@ -28,9 +34,11 @@ export function readEntry(entry: StreamEntry, stream: number, order: OrderCheck)
           committedAtMs: committedAtUs === null ? Number.NaN : Number(committedAtUs / 1000n),
           aggregate: aggregateId === null ? null : JSON.stringify([aggregateType, aggregateId]),
         });
-  if (id === undefined) return 'nameless';
-  const type = fields['type'] ?? null;
-  const payload = fields['payload'] ?? null;
+  if (id === null) return 'nameless';
+  const type = fieldOf(fields, roles.type);
+  const payload = fieldOf(fields, roles.payload);
+  const headers = roles.headers.map((name) => fieldOf(fields, name));
+  const sha256OrNull = (text: string | null) => (text === null ? null : sha256Hex(text));
   const [ms, seq] = parseEntryId(entry.id);
   return {
     kind: 'entry',
@@ -39,16 +47,22 @@ export function readEntry(entry: StreamEntry, stream: number, order: OrderCheck)
       type,
       aggregateType,
       aggregateId,
-      payloadSha256: payload === null ? null : sha256Hex(payload),
+      payloadSha256: sha256OrNull(payload),
+      headersSha256: headers.map(sha256OrNull),
     }),
     stream,
     position,
     origin,
     order: kept,
-    isLossy: [type, aggregateType, aggregateId, payload].some(isLossy),
+    isLossy: [type, aggregateType, aggregateId, payload, ...headers].some(isLossy),
     entryMs: Number(ms),
     entrySeq: Number(seq < SEQ_MAX ? seq : SEQ_MAX),
   };
+}
+
+/** What a field of an entry says; null where it is not there, or no field says it. */
+export function fieldOf(fields: StreamEntry['fields'], name: string | null): string | null {
+  return name === null ? null : (fields[name] ?? null);
 }
 
 export function originOf(fields: StreamEntry['fields']): EntryOrigin {
@@ -56,9 +70,13 @@ export function originOf(fields: StreamEntry['fields']): EntryOrigin {
   return fields[RECOVERED_AT] !== undefined ? 'recovered' : 'relayed';
 }
 
-export function positionOf(fields: StreamEntry['fields']): { lsn: bigint; seq: number } | null {
-  const { lsn, seq } = fields;
-  if (lsn === undefined || seq === undefined || !/^\d{1,14}$/.test(seq)) return null;
+export function positionOf(
+  fields: StreamEntry['fields'],
+  roles: EntryRoles,
+): { lsn: bigint; seq: number } | null {
+  const lsn = fieldOf(fields, roles.lsn);
+  const seq = fieldOf(fields, roles.seq);
+  if (lsn === null || seq === null || !/^\d{1,14}$/.test(seq)) return null;
   try {
     return { lsn: parseLsn(lsn), seq: Number(seq) };
   } catch {

@@ -75,6 +75,7 @@ const SESSION_SQL = [
   "SET lock_timeout = '10s'",
   "SET idle_in_transaction_session_timeout = '300s'",
   "SET application_name = 'walrelay audit'",
+  "SET bytea_output = 'hex'",
 ].join(';');
 
 function readingFailure(thrown: unknown): WalrelayError {

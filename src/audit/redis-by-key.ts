@@ -38,8 +38,8 @@ export class RedisByKey implements Disposable {
     const durability = new DurabilityWait({ level: 'reply' }, redisTimeoutMs, () => {});
     const lanes =
       redisMode === 'cluster'
-        ? new ClusterLanes(this.#nodes, metaKey, durability)
-        : new SingleLane(this.#nodes, metaKey, durability);
+        ? new ClusterLanes(this.#nodes, metaKey, durability, null)
+        : new SingleLane(this.#nodes, metaKey, durability, null);
     const lane = await lanes.read();
     if (lane !== null) return lane;
     throw new WalrelayError('LANE_MISSING', `Redis has no lane state ${metaKey}`, {

@@ -53,7 +53,7 @@ export async function repair(
         settings,
         postgres,
         table,
-        router: table.columns.createRouter(),
+        router: table.outbox.createRouter(),
         publisher: new Recoverer(redis.forKey(seen.key), seen, Date.now),
         pace: new Pace(options.perSecond, options.signal),
         published: (events) => {

@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Settings } from '../config/settings.ts';
+import type { OutboxSettings, Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { findNameFault } from '../route/stream-router.ts';
 import { Replayer } from '../sink/republisher.ts';
+import { idSql } from '../source/row-values.ts';
 import { quoteIdentifier } from '../source/sql.ts';
 import { type AuditedTable, readAuditedTable } from './audited-table.ts';
 import { Pace } from './pace.ts';
@@ -10,7 +11,7 @@ import type { ReadingConnection } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { republish } from './republish.ts';
 import { RowRouter } from './row-router.ts';
-import { rangeConditions, ROW_PREFIX_COLUMNS, type TimeRange, timeUsSql } from './row-sql.ts';
+import { rangeConditions, routingSql, ROW_PREFIX_COLUMNS, type TimeRange, timeUsSql } from './row-sql.ts';
 import { hasIdSql } from './rows-by-id.ts';
 import { isXidBefore } from './transaction-ids.ts';
 
@@ -40,23 +41,25 @@ export interface ReplayPlan {
 
 export async function planReplay(
   postgres: ReadingConnection,
-  settings: Settings,
+  { outbox, metaKey }: { readonly outbox: OutboxSettings; readonly metaKey: string },
   selection: ReplaySelection,
   toStream: string | null,
 ): Promise<ReplayPlan> {
   const { range } = selection;
-  if (toStream !== null) checkStreamName(toStream, settings.metaKey);
-  const table = await readAuditedTable(postgres, settings, {
+  if (toStream !== null) checkStreamName(toStream, metaKey);
+  const table = await readAuditedTable(postgres, outbox, metaKey, {
     needsTime: range.fromUs !== null || range.toUs !== null,
   });
-  const router = new RowRouter(table.columns);
+  const router = new RowRouter(table.outbox);
   const found: { id: string; stream: string; timeUs: bigint; xid: number; ordinal: number }[] = [];
   const streams = new Map<string, number>();
   let unroutable = 0;
-  const { sql, values } = selectionSql(settings, table, selection);
+  const { sql, values } = selectionSql(table, selection);
   for (const row of await postgres.rows(sql, values)) {
     const [xmin, timeUs, id] = row;
-    const stream = toStream ?? router.route(row, ROW_PREFIX_COLUMNS);
+    const routed = router.route(row, ROW_PREFIX_COLUMNS + ID_COLUMNS);
+    if (routed === 'dropped' && toStream === null) continue;
+    const stream = toStream ?? (typeof routed === 'string' ? null : routed.stream);
     if (stream === null || typeof id !== 'string') {
       unroutable += 1;
       continue;
@@ -102,7 +105,10 @@ export async function replay(
       settings,
       postgres: servers.postgres,
       table: plan.table,
-      router: toStream === null ? plan.table.columns.createRouter() : { route: () => ({ name: toStream }) },
+      router:
+        toStream === null
+          ? plan.table.outbox.createRouter()
+          : { route: () => ({ name: toStream, shape: 0 }) },
       publisher: new Replayer(servers.redis.forKey(stream), Date.now),
       pace,
       published: options.published,
@@ -129,15 +135,12 @@ function checkStreamName(name: string, metaKey: string): void {
     throw new WalrelayError('CONFIG_INVALID', `--to-stream: ${JSON.stringify(name)} ${fault}`);
 }
 
-/** One more than the limit, so that it is known whether there are more. Columns as in a slice, without the payload. */
-function selectionSql(
-  settings: Settings,
-  table: AuditedTable,
-  selection: ReplaySelection,
-): { sql: string; values: unknown[] } {
-  const columns = table.columns.names.map((name) =>
-    name === settings.columnPayload ? 'NULL' : quoteIdentifier(name),
-  );
+/** Behind the prefix: the id. */
+const ID_COLUMNS = 1;
+
+/** One more than the limit, so that it is known whether there are more. */
+function selectionSql(table: AuditedTable, selection: ReplaySelection): { sql: string; values: unknown[] } {
+  const { mapping } = table.outbox;
   const conditions = ['true', ...rangeConditions(table, selection.range)];
   const values: unknown[] = [];
   if (selection.ids.length > 0) {
@@ -145,16 +148,19 @@ function selectionSql(
     conditions.push(hasIdSql(table));
   }
   for (const [column, value] of [
-    [settings.columnAggregateType, selection.aggregateType],
-    [settings.columnAggregateId, selection.aggregateId],
+    [mapping.columnAggregateType, selection.aggregateType],
+    [mapping.columnAggregateId, selection.aggregateId],
   ] as const) {
     if (value === null) continue;
+    if (column === null) {
+      throw new WalrelayError('CONFIG_INVALID', `${mapping.name} has no column for that: nothing fits`);
+    }
     values.push(value);
     conditions.push(`format('%s', ${quoteIdentifier(column)}) = $${values.length}::text`);
   }
   const order = table.timeColumn === null ? 'ctid' : `${quoteIdentifier(table.timeColumn)}, ctid`;
   return {
-    sql: `SELECT ${['xmin', timeUsSql(table), ...columns].join(', ')} FROM ${table.name} WHERE ${conditions.join(
+    sql: `SELECT ${['xmin', timeUsSql(table), idSql(mapping.columnId), ...routingSql(table)].join(', ')} FROM ${table.name} WHERE ${conditions.join(
       ' AND ',
     )} ORDER BY ${order} LIMIT ${selection.limit + 1}`,
     values,

@@ -1,8 +1,9 @@
 import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { PublishBatch, type PublishRouter } from '../sink/publish-batch.ts';
+import { packShapes } from '../sink/packed-shapes.ts';
 import type { Republisher } from '../sink/republisher.ts';
-import { quoteIdentifier } from '../source/sql.ts';
+import { idSql } from '../source/row-values.ts';
 import type { AuditedTable } from './audited-table.ts';
 import type { Pace } from './pace.ts';
 import type { ReadingConnection, TextRow } from './reading-connection.ts';
@@ -28,9 +29,9 @@ export async function republish(ids: readonly string[], options: Republishing): 
   const batch = new PublishBatch(
     { ...settings, batchEventsMax: Math.min(settings.batchEventsMax, EVENTS_PER_SCRIPT) },
     {
-      encoding: table.isRaw ? 'hex' : 'utf8',
+      shapes: packShapes(table.outbox.shapes, { hasPosition: false }),
+      encodings: table.values.encodings,
       router: options.router,
-      valueCount: table.columns.names.length,
     },
   );
   let names: string[] = [];
@@ -47,12 +48,13 @@ export async function republish(ids: readonly string[], options: Republishing): 
   const step = Math.max(1, Math.min(IDS_PER_QUERY, Math.floor(pace.perSecond)));
   for (let at = 0; at < ids.length; at += step) {
     for (const row of await readRowsOf(ids.slice(at, at + step), options)) {
-      if (!batch.add(row, ID_COLUMNS)) {
+      let added = batch.add(row, ID_COLUMNS);
+      if (added === 'full') {
         await send();
-        if (!batch.add(row, ID_COLUMNS))
-          throw new WalrelayError('BUG', 'an empty batch has no room for an event');
+        added = batch.add(row, ID_COLUMNS);
+        if (added === 'full') throw new WalrelayError('BUG', 'an empty batch has no room for an event');
       }
-      names.push(row[0] ?? '?');
+      if (added === 'added') names.push(row[0] ?? '?');
     }
     await send();
   }
@@ -65,16 +67,9 @@ const ID_COLUMNS = 1;
 const EVENTS_PER_SCRIPT = 100;
 
 async function readRowsOf(ids: readonly string[], { postgres, table }: Republishing): Promise<TextRow[]> {
-  const values = table.columns.names.map((name) => {
-    const column = quoteIdentifier(name);
-    // As the polling relay reads a database without an encoding: bytes, whatever they are.
-    return table.isRaw
-      ? `CASE WHEN ${column} IS NOT NULL THEN encode(textsend(format('%s', ${column})), 'hex') END`
-      : column;
-  });
-  const id = quoteIdentifier(table.columns.names[0] as string);
+  const id = idSql(table.outbox.mapping.columnId);
   const rows = await postgres.rows(
-    `SELECT ${[id, ...values].join(', ')} FROM ${table.name} WHERE ${hasIdSql(table)}`,
+    `SELECT ${[id, ...table.values.sql].join(', ')} FROM ${table.name} WHERE ${hasIdSql(table)}`,
     [ids],
   );
   const places = new Map(ids.map((name, place) => [name, place]));

@@ -1,3 +1,4 @@
+import { idSql } from '../source/row-values.ts';
 import { quoteIdentifier } from '../source/sql.ts';
 import type { AuditedTable } from './audited-table.ts';
 
@@ -12,25 +13,53 @@ export type RowSlice =
   | { readonly by: 'time'; readonly fromUs: bigint; readonly toUs: bigint }
   | { readonly by: 'page'; readonly from: number; readonly to: number };
 
-/** In front of the columns of a row: its xmin and its time in microseconds since 1970. */
+/** In front of what a row says: its xmin and its time in microseconds since 1970. */
 export const ROW_PREFIX_COLUMNS = 2;
 
 /**
- * The rows of a slice. The payload stays where it is: only its SHA-256 travels. `format` writes a value as its output
- * function does, which is what the relay was sent.
+ * The rows of a slice: what they say (see CONTENT), then the columns by which they are routed. The payload stays where it
+ * is: only its SHA-256 travels.
  */
 export function sliceSql(table: AuditedTable, range: TimeRange, slice: RowSlice): string {
-  const payload = `format('%s', ${quoteIdentifier(table.columns.names[PAYLOAD_SLOT] as string)})`;
-  const columns = table.columns.names.map((name, slot) =>
-    slot === PAYLOAD_SLOT
-      ? `CASE WHEN ${quoteIdentifier(name)} IS NOT NULL THEN encode(sha256(textsend(${payload})), 'hex') END`
-      : quoteIdentifier(name),
-  );
   return [
-    `SELECT ${['xmin', timeUsSql(table), ...columns].join(', ')}`,
+    `SELECT ${['xmin', timeUsSql(table), ...contentSql(table), ...routingSql(table)].join(', ')}`,
     `FROM ${table.name}`,
     `WHERE ${conditions(table, range, slice).join(' AND ')}`,
   ].join('\n');
+}
+
+/** What a row says, as its entry should: id, type, aggregate type, aggregate id, and the SHA-256 of payload and headers. */
+export function contentSql(table: AuditedTable): string[] {
+  const { mapping } = table.outbox;
+  const plain = (column: string | null) => (column === null ? 'NULL' : quoteIdentifier(column));
+  return [
+    idSql(mapping.columnId),
+    plain(mapping.columnType),
+    plain(mapping.columnAggregateType),
+    plain(mapping.columnAggregateId),
+    mapping.columnPayload === null ? 'NULL' : sha256Sql(table, mapping.columnPayload),
+    ...Object.values(mapping.fields).map((column) => sha256Sql(table, column)),
+  ];
+}
+
+/** How many values that are. */
+export function contentColumns(table: AuditedTable): number {
+  return 5 + table.outbox.slots.headers.length;
+}
+
+/** A value for each slot: NULL for those that say nothing about the stream. */
+export function routingSql({ outbox }: AuditedTable): string[] {
+  return outbox.columns.map((column, slot) =>
+    outbox.routingSlots.includes(slot) ? quoteIdentifier(column) : 'NULL',
+  );
+}
+
+/** `format` writes a value as its output function does, which is what the relay was sent. */
+function sha256Sql({ outbox, isBytea }: AuditedTable, column: string): string {
+  const name = quoteIdentifier(column);
+  const isBytes = isBytea(column) && outbox.binarySlots.includes(outbox.columns.indexOf(column));
+  const bytes = isBytes ? name : `textsend(format('%s', ${name}))`;
+  return `CASE WHEN ${name} IS NOT NULL THEN encode(sha256(${bytes}), 'hex') END`;
 }
 
 /** The first and the last time there is in the range, in microseconds; by the index. */
@@ -48,8 +77,6 @@ export function timeUsSql(table: AuditedTable): string {
   const column = quoteIdentifier(table.timeColumn);
   return `CASE WHEN isfinite(${column}) THEN ${microseconds(`${column}::timestamptz`)} END`;
 }
-
-const PAYLOAD_SLOT = 4;
 
 function conditions(table: AuditedTable, range: TimeRange, slice: RowSlice): string[] {
   if (slice.by === 'time') return rangeConditions(table, slice);

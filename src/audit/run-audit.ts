@@ -1,4 +1,4 @@
-import type { Settings } from '../config/settings.ts';
+import type { OutboxSettings, Settings } from '../config/settings.ts';
 import { formatLsn } from '../core/lsn.ts';
 import { formatPosition } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
@@ -21,6 +21,8 @@ import type { Tally } from './tally.ts';
 
 export interface AuditOptions {
   readonly settings: Settings;
+  /** Which of its outboxes. */
+  readonly outbox: OutboxSettings;
   readonly range: TimeRange;
   /** Every row should have its entry: nothing was trimmed, and no row is older than the relay. */
   readonly isComplete: boolean;
@@ -61,9 +63,9 @@ export async function runAudit(
   redis: RedisByKey,
   options: AuditOptions,
 ): Promise<Audit> {
-  const { settings, range, progress } = options;
+  const { settings, outbox, range, progress } = options;
   const startedMs = Date.now();
-  const table = await readAuditedTable(postgres, settings);
+  const table = await readAuditedTable(postgres, outbox, settings.metaKey);
   const dataSet = await redis.dataSetIdentity();
   const recoveries = await readRecoveries(redis, await redis.readLane(), settings.metaKey);
   const first = await redis.readLane();

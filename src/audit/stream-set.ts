@@ -24,18 +24,20 @@ export class StreamSet {
   }
 }
 
-/** Adds the streams that stand in Redis under names that the template can give: also those whose rows are all deleted. */
+/** Adds the streams that stand in Redis under names that a template can give: also those whose rows are all deleted. */
 export async function findStreams(
   redis: RedisByKey,
-  template: StreamTemplate,
+  templates: readonly StreamTemplate[],
   streams: StreamSet,
 ): Promise<void> {
-  if (template.placeholders.length === 0) {
-    streams.numberOf(template.text);
-    return;
-  }
-  const pattern = template.literals.map(escapeGlob).join('*');
-  for (const connection of redis.all()) {
-    for await (const name of new StreamReader(connection).names(pattern)) streams.numberOf(name);
+  for (const template of templates) {
+    if (template.placeholders.length === 0) {
+      streams.numberOf(template.text);
+      continue;
+    }
+    const pattern = template.literals.map(escapeGlob).join('*');
+    for (const connection of redis.all()) {
+      for await (const name of new StreamReader(connection).names(pattern)) streams.numberOf(name);
+    }
   }
 }

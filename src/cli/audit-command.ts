@@ -7,6 +7,7 @@ import { grouped, renderReport } from '../audit/render-report.ts';
 import { repair } from '../audit/repair.ts';
 import { type Audit, runAudit } from '../audit/run-audit.ts';
 import { clientConfig } from '../config/client-config.ts';
+import { selectOutboxes } from '../config/select-outbox.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
@@ -33,7 +34,8 @@ export function addAuditCommand(program: Command): void {
     .option('--wait <seconds>', 'how long to wait for the relay to catch up first', waitSeconds, 10)
     .option('--examples <number>', 'examples of each kind', howMany, 10)
     .option('--temp-dir <path>', "where ids and digests are kept while it runs (default: the system's)")
-    .option('--json', 'the report as JSON')
+    .option('--outbox <name>', 'only this outbox, by its name or table, where there are several')
+    .option('--json', 'the report as JSON; a list of reports where there are several outboxes')
     .addHelpText(
       'after',
       `
@@ -72,6 +74,7 @@ interface AuditCommandOptions extends RangeOptions {
   readonly wait: number;
   readonly examples: number;
   readonly tempDir?: string;
+  readonly outbox?: string;
   readonly json?: true;
   readonly rate?: number;
 }
@@ -82,7 +85,8 @@ async function audit(command: Command): Promise<void> {
   if (options.yes === true && options.repair !== true) {
     throw new WalrelayError('CONFIG_INVALID', '--yes goes with --repair');
   }
-  const range = timeRange(options, settings, Date.now());
+  const outboxes = selectOutboxes(settings, options.outbox);
+  const range = timeRange(options, outboxes, Date.now());
   await stoppable(async (signal) => {
     using redis = await RedisByKey.open(settings);
     await using postgres = await ReadingConnection.open(clientConfig(settings, holderName()));
@@ -95,19 +99,27 @@ async function audit(command: Command): Promise<void> {
       signal,
     };
     try {
-      const found = await runAudit(postgres, redis, {
-        ...work,
-        range,
-        isComplete: options.complete === true,
-        examplesMax: options.examples,
-        tempDir: options.tempDir,
-      });
-      const report = await repaired(found, options, () => repair(found, postgres, redis, repairWork(work)));
+      const reports: AuditReport[] = [];
+      // One after the other, each with its repair: a repair is refused when another one has been at work since the audit.
+      for (const outbox of outboxes) {
+        const found = await runAudit(postgres, redis, {
+          ...work,
+          outbox,
+          range,
+          isComplete: options.complete === true,
+          examplesMax: options.examples,
+          tempDir: options.tempDir,
+        });
+        reports.push(await repaired(found, options, () => repair(found, postgres, redis, repairWork(work))));
+      }
       line.end();
+      const [only] = reports;
       process.stdout.write(
-        options.json === true ? `${JSON.stringify(report, null, 2)}\n` : renderReport(report),
+        options.json === true
+          ? `${JSON.stringify(reports.length === 1 ? only : reports, null, 2)}\n`
+          : reports.map(renderReport).join('\n'),
       );
-      process.exitCode = isMended(report) ? EXIT.ok : EXIT.findings;
+      process.exitCode = reports.every(isMended) ? EXIT.ok : EXIT.findings;
     } finally {
       line.end();
     }

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import { explain } from '../audit/explain.ts';
+import { type Explanation, explain } from '../audit/explain.ts';
 import { ReadingConnection } from '../audit/reading-connection.ts';
 import { RedisByKey } from '../audit/redis-by-key.ts';
 import { renderExplanation } from '../audit/render-explanation.ts';
 import { clientConfig } from '../config/client-config.ts';
+import { selectOutboxes } from '../config/select-outbox.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { progressOn } from './audit-command.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
@@ -19,6 +20,7 @@ export function addExplainCommand(program: Command): void {
       "One event's life: its row, its commit, its entry, and where each consumer group stands with it.",
     )
     .option('--rate <number>', 'entries read a second', perSecond)
+    .option('--outbox <name>', 'only in this outbox, by its name or table, where there are several')
     .option('--json', 'the same as JSON')
     .addHelpText(
       'after',
@@ -38,26 +40,48 @@ Exit codes:
 }
 
 async function run(command: Command, eventId: string): Promise<void> {
-  const options = command.opts<{ rate?: number; json?: true }>();
+  const options = command.opts<{ rate?: number; outbox?: string; json?: true }>();
   const settings = commandSettings(command);
+  const outboxes = selectOutboxes(settings, options.outbox);
   await stoppable(async (signal) => {
     using redis = await RedisByKey.open(settings);
     await using postgres = await ReadingConnection.open(clientConfig(settings, holderName()));
     const line = new ProgressLine(process.stderr);
     try {
-      const explanation = await explain(eventId, postgres, redis, {
-        settings,
-        perSecond: options.rate ?? Number.POSITIVE_INFINITY,
-        progress: progressOn(line),
-        signal,
-      });
+      const found: { name: string; explanation: Explanation }[] = [];
+      for (const outbox of outboxes) {
+        const explanation = await explain(eventId, postgres, redis, {
+          settings,
+          outbox,
+          perSecond: options.rate ?? Number.POSITIVE_INFINITY,
+          progress: progressOn(line),
+          signal,
+        });
+        found.push({ name: outbox.name, explanation });
+      }
       line.end();
-      process.stdout.write(
-        options.json === true ? `${JSON.stringify(explanation, null, 2)}\n` : renderExplanation(explanation),
-      );
-      process.exitCode = explanation.entries.length > 0 ? EXIT.ok : EXIT.findings;
+      // Of several outboxes those that know the id; none does: what the first says of it.
+      const known = found.filter(({ explanation: { rows, entries } }) => rows.length + entries.length > 0);
+      const told = known.length > 0 ? known : found.slice(0, 1);
+      process.stdout.write(options.json === true ? jsonText(told) : textOf(told, outboxes.length > 1));
+      process.exitCode = known.some(({ explanation }) => explanation.entries.length > 0)
+        ? EXIT.ok
+        : EXIT.findings;
     } finally {
       line.end();
     }
   });
+}
+
+type Told = readonly { readonly name: string; readonly explanation: Explanation }[];
+
+function jsonText(told: Told): string {
+  const [first] = told;
+  return `${JSON.stringify(told.length === 1 ? first?.explanation : told, null, 2)}\n`;
+}
+
+function textOf(told: Told, isNamed: boolean): string {
+  return told
+    .map(({ name, explanation }) => (isNamed ? `Outbox ${name}\n` : '') + renderExplanation(explanation))
+    .join('\n');
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { WalrelayError } from '../core/walrelay-error.ts';
 import { initialize, newTableColumns } from '../relay/initialize.ts';
 import { Ground } from '../relay/ground.ts';
-import { outboxShape } from '../relay/outbox-shape.ts';
+import { relayShape } from '../relay/relay-shape.ts';
 import { setupScript } from '../source/setup-sql.ts';
 import { printError } from './print-error.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
@@ -28,8 +28,9 @@ async function init(command: Command): Promise<void> {
   const options = command.opts<{ createTable?: true; printSql?: true }>();
   const settings = commandSettings(command);
   if (options.printSql === true) {
-    const { expected } = outboxShape(settings);
-    const newTable = options.createTable === true ? newTableColumns(settings, expected) : null;
+    const shape = relayShape(settings);
+    const { expected } = shape;
+    const newTable = options.createTable === true ? newTableColumns(shape) : null;
     process.stdout.write(setupScript(expected, newTable));
     return;
   }

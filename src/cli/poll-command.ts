@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { SettingKey } from '../config/settings.ts';
+import { selectOutbox } from '../config/select-outbox.ts';
+import type { SettingKey, Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { componentLogger } from '../ops/logger.ts';
 import { PollingMetrics } from '../ops/polling-metrics.ts';
@@ -22,6 +23,7 @@ export function addPollCommand(program: Command, version: string): void {
   const command = program
     .command('poll')
     .description('Relay by polling the table, where there can be no replication slot. At least once.')
+    .option('--outbox <name>', 'this outbox, by its name or table, where there are several')
     .addHelpText(
       'after',
       `
@@ -45,7 +47,9 @@ SIGTERM or SIGINT finishes the batch in hand, commits it and exits with 0; a sec
 }
 
 async function poll(command: Command, version: string): Promise<void> {
-  const settings = commandSettings(command);
+  const { outbox } = command.opts<{ outbox?: string }>();
+  const all = commandSettings(command);
+  const settings: Settings = { ...all, outboxes: [selectOutbox(all, outbox, 'walrelay poll')] };
   if (settings.redisMode === 'cluster') {
     throw new WalrelayError('CONFIG_INVALID', 'walrelay poll does not write to a Redis Cluster', {
       hint: 'Use `walrelay run`, or a single Redis.',

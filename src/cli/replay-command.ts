@@ -4,6 +4,7 @@ import { RedisByKey } from '../audit/redis-by-key.ts';
 import { count, grouped } from '../audit/render-report.ts';
 import { planReplay, type ReplayPlan, replay } from '../audit/replay.ts';
 import { clientConfig } from '../config/client-config.ts';
+import { selectOutbox } from '../config/select-outbox.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { addRangeOptions } from './audit-command.ts';
@@ -25,6 +26,7 @@ export function addReplayCommand(program: Command): void {
     .option('--limit <number>', 'at most so many, the oldest first', howMany, 10_000)
     .option('--dry-run', 'only say what would be appended')
     .option('--yes', 'do it; without this, nothing is changed')
+    .option('--outbox <name>', 'of this outbox, by its name or table, where there are several')
     .option('--json', 'what was done as JSON')
     .addHelpText(
       'after',
@@ -58,12 +60,14 @@ interface ReplayOptions extends RangeOptions {
   readonly yes?: true;
   readonly json?: true;
   readonly rate?: number;
+  readonly outbox?: string;
 }
 
 async function run(command: Command): Promise<void> {
   const options = command.opts<ReplayOptions>();
   const settings = commandSettings(command);
-  const range = timeRange(options, settings, Date.now());
+  const outbox = selectOutbox(settings, options.outbox, 'walrelay replay');
+  const range = timeRange(options, [outbox], Date.now());
   const isNarrowed = [options.id, options.aggregateType, options.aggregateId, range.fromUs, range.toUs].some(
     (value) => value !== undefined && value !== null,
   );
@@ -79,7 +83,7 @@ async function run(command: Command): Promise<void> {
     const line = new ProgressLine(process.stderr);
     const plan = await planReplay(
       postgres,
-      settings,
+      { outbox, metaKey: settings.metaKey },
       {
         ids: options.id ?? [],
         aggregateType: options.aggregateType ?? null,

@@ -1,8 +1,6 @@
 import type { TimeRange } from '../audit/row-sql.ts';
-import type { Settings } from '../config/settings.ts';
+import type { OutboxSettings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-
-import { NO_TIME_COLUMN } from '../audit/audited-table.ts';
 
 export interface RangeOptions {
   readonly from?: bigint;
@@ -13,7 +11,7 @@ export interface RangeOptions {
 /** What `--from`, `--to` and `--last` say together. Throws CONFIG_INVALID when they contradict each other. */
 export function timeRange(
   { from, to, last }: RangeOptions,
-  { columnTime }: Settings,
+  outboxes: readonly Pick<OutboxSettings, 'columnTime'>[],
   nowMs: number,
 ): TimeRange {
   if (last !== undefined && (from !== undefined || to !== undefined)) {
@@ -21,7 +19,7 @@ export function timeRange(
   }
   const fromUs = last === undefined ? (from ?? null) : BigInt(nowMs) * 1000n - last;
   const toUs = to ?? null;
-  if (columnTime === NO_TIME_COLUMN && (fromUs !== null || toUs !== null)) {
+  if (outboxes.some(({ columnTime }) => columnTime === null) && (fromUs !== null || toUs !== null)) {
     throw new WalrelayError('CONFIG_INVALID', 'a range of time needs a time column', {
       hint: 'Name the column that says when a row was inserted: WALRELAY_COLUMN_TIME, or --column-time.',
     });

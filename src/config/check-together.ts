@@ -36,19 +36,12 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
     refuse('metaKey', 'a key without braces on a cluster: each lane adds its own hash tag to it');
   }
 
-  const columnKeys = [
-    'columnId',
-    'columnAggregateType',
-    'columnAggregateId',
-    'columnType',
-    'columnPayload',
-  ] as const;
   const keyOfColumn = new Map<string, SettingKey>();
-  for (const key of columnKeys) {
+  for (const key of COLUMN_KEYS) {
     if (!areValid(key)) continue;
-    const earlier = keyOfColumn.get(values[key]);
-    if (earlier === undefined) keyOfColumn.set(values[key], key);
-    else refuse(key, `a column of its own; ${earlier} names this one too`);
+    for (const column of [values[key]].flat()) {
+      if (column !== null && !keyOfColumn.has(column)) keyOfColumn.set(column, key);
+    }
   }
 
   if (areValid('pollAfter', 'pollMarkColumn', 'pollOrderColumn') && values.pollAfter === 'mark') {
@@ -58,3 +51,11 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
     if (taken !== undefined) refuse('pollMarkColumn', `a column of its own; ${taken} names this one too`);
   }
 }
+
+const COLUMN_KEYS = [
+  'columnId',
+  'columnAggregateType',
+  'columnAggregateId',
+  'columnType',
+  'columnPayload',
+] as const;

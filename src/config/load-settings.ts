@@ -2,7 +2,14 @@ import { WalrelayError } from '../core/walrelay-error.ts';
 import { type ConfigFile, NO_CONFIG_FILE, readConfigFile, reasonOf } from './config-file.ts';
 import { CONFIG_FILE, describeSettings, type SettingRow } from './describe-settings.ts';
 import { nearestName } from './nearest-name.ts';
-import { type Settings, settingsSchema } from './settings.ts';
+import { OUTBOXES_KEY, resolveOutboxes, STRUCTURED_KEYS } from './resolve-outboxes.ts';
+import {
+  OUTBOX_KEYS,
+  type OutboxSettings,
+  type Settings,
+  type SettingValues,
+  settingsSchema,
+} from './settings.ts';
 
 export interface SettingSources {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -55,8 +62,24 @@ export function loadSettings(sources: SettingSources): Settings {
     problems.push(describeProblem(row, value, issue.message));
   }
 
+  const { outboxes, problems: outboxProblems } = resolveOutboxes({
+    flat: (key) => given.get(key)?.raw,
+    file,
+    show: showValue,
+  });
+  problems.push(...outboxProblems);
   if (!result.success || problems.length > 0) throw configInvalid(problems);
-  return deepFreeze(result.data);
+  return deepFreeze(settingsOf(result.data, outboxes));
+}
+
+/** Without those that are an outbox's: there may be several, so nobody shall read the ones at the top. */
+function settingsOf(
+  values: Omit<SettingValues, 'metaKey'> & { readonly metaKey: string },
+  outboxes: readonly OutboxSettings[],
+): Settings {
+  const isOutbox = (key: string) => (OUTBOX_KEYS as readonly string[]).includes(key);
+  const rest = Object.fromEntries(Object.entries(values).filter(([key]) => !isOutbox(key)));
+  return { ...(rest as Omit<Settings, 'outboxes'>), outboxes };
 }
 
 function openConfigFile(sources: SettingSources, rows: readonly SettingRow[]): ConfigFile {
@@ -65,7 +88,12 @@ function openConfigFile(sources: SettingSources, rows: readonly SettingRow[]): C
   const path = typeof flag === 'string' ? flag : env[CONFIG_FILE.env];
   if (path === undefined || path === '') return NO_CONFIG_FILE;
   const namedBy = typeof flag === 'string' ? `--${CONFIG_FILE.flag}` : CONFIG_FILE.env;
-  return readConfigFile({ path, namedBy, knownKeys: rows.map(({ key }) => key), readFile });
+  return readConfigFile({
+    path,
+    namedBy,
+    knownKeys: [...rows.map(({ key }) => key), ...STRUCTURED_KEYS, OUTBOXES_KEY],
+    readFile,
+  });
 }
 
 function findValue(

@@ -63,6 +63,27 @@ export function identifier(): SettingKind<string> {
   return text(`a name of 1 to ${IDENTIFIER_BYTES_MAX} bytes, without quotes`, 'name', isIdentifier);
 }
 
+/** A column, or null for `none`. */
+export function columnOrNone(): SettingKind<string | null> {
+  const accepts = `a name of 1 to ${IDENTIFIER_BYTES_MAX} bytes, without quotes, or none`;
+  return kind(accepts, 'name', (raw) => {
+    if (raw === 'none') return null;
+    return typeof raw === 'string' && isIdentifier(raw) ? raw : undefined;
+  });
+}
+
+/** One column or several. In the file also as a list, for names with commas in them. */
+export function columnList(): SettingKind<readonly string[]> {
+  const accepts = `a name of 1 to ${IDENTIFIER_BYTES_MAX} bytes, without quotes; several different ones with commas between them`;
+  return kind(accepts, 'name,…', (raw) => {
+    const names: unknown = typeof raw === 'string' ? raw.split(',').map((name) => name.trim()) : raw;
+    if (!Array.isArray(names) || names.length === 0 || new Set(names).size < names.length) return undefined;
+    return names.every((name): name is string => typeof name === 'string' && isIdentifier(name))
+      ? names
+      : undefined;
+  });
+}
+
 export function tableName(): SettingKind<TableName> {
   const accepts = 'schema.table, or table; a part with other than a-z, 0-9 and _ in double quotes';
   return kind(accepts, 'schema.table', (raw) => (typeof raw === 'string' ? parseTableName(raw) : undefined));

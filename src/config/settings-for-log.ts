@@ -1,6 +1,6 @@
 import { formatDurability } from '../core/durability.ts';
 import { redactUrl } from './redact-url.ts';
-import type { SettingKey, Settings } from './settings.ts';
+import { type OutboxSettings, type SettingKey, type Settings, settingShape } from './settings.ts';
 import { formatTableName } from './table-name.ts';
 
 /**
@@ -12,21 +12,40 @@ export function settingsForLog(
   settings: Settings,
   keys: readonly SettingKey[],
 ): Record<string, string | number> {
-  const isMeant = (key: string) => !(key in settings) || keys.includes(key as SettingKey);
+  const isMeant = (key: string) => !Object.hasOwn(settingShape, key) || keys.includes(key as SettingKey);
   return Object.fromEntries(Object.entries(loggable(settings)).filter(([key]) => isMeant(key)));
 }
 
 function loggable(settings: Settings): Record<string, string | number> {
-  const { databaseUrl, redisUrl, redisNodes, redisSentinelPassword, durability, table, ...rest } = settings;
+  const { databaseUrl, redisUrl, redisNodes, redisSentinelPassword, durability, outboxes, ...rest } =
+    settings;
   return {
     database: redactUrl(databaseUrl),
     redis: redactUrl(redisUrl),
-    table: formatTableName(table),
+    ...loggableOutboxes(outboxes),
     durability: formatDurability(durability),
     ...(redisNodes.length === 0
       ? {}
       : { redisNodes: redisNodes.map(({ host, port }) => `${host}:${port}`).join(',') }),
     ...(redisSentinelPassword === 'none' ? {} : { redisSentinelSecret: '***' }),
     ...rest,
+  };
+}
+
+/** One as the flat settings that it may have come from; of several, what tells them apart. */
+function loggableOutboxes(outboxes: readonly OutboxSettings[]): Record<string, string> {
+  const [only, ...others] = outboxes;
+  if (only === undefined || others.length > 0) {
+    const list = outboxes.map(({ name, table, stream }) => `${name}: ${formatTableName(table)} -> ${stream}`);
+    return { outboxes: list.join(', ') };
+  }
+  const { table, columnId, fields, staticFields, name: _, ...rest } = only;
+  const columns = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, value ?? 'none']));
+  const more = { fields: Object.keys(fields).join(','), staticFields: Object.keys(staticFields).join(',') };
+  return {
+    table: formatTableName(table),
+    columnId: columnId.join(','),
+    ...columns,
+    ...Object.fromEntries(Object.entries(more).filter(([, names]) => names !== '')),
   };
 }

@@ -5,6 +5,8 @@ import { postgresUrl, redisUrl } from './connection-url.ts';
 import {
   byteSize,
   choice,
+  columnList,
+  columnOrNone,
   durability,
   hostPorts,
   identifier,
@@ -16,7 +18,8 @@ import {
   text,
   wholeNumber,
 } from './setting-kind.ts';
-import { isIdentifier } from './table-name.ts';
+import type { OutboxMapping } from '../core/outbox-mapping.ts';
+import { isIdentifier, type TableName } from './table-name.ts';
 
 /**
  * The only list of settings. Environment, file, flags, help text and the README's table all derive from this schema
@@ -140,32 +143,33 @@ export const settingShape = {
     },
   ),
 
-  columnId: setting(identifier(), {
+  columnId: setting(columnList(), {
     group: 'columns',
     default: 'id',
-    description: 'The column that identifies an event.',
+    description:
+      'The column that identifies an event; several with commas between them are joined with colons.',
   }),
-  columnAggregateType: setting(identifier(), {
+  columnAggregateType: setting(columnOrNone(), {
     group: 'columns',
     default: 'aggregatetype',
-    description: 'The column with the kind of thing that the event is about.',
+    description: 'The column with the kind of thing that the event is about; none if there is none.',
   }),
-  columnAggregateId: setting(identifier(), {
+  columnAggregateId: setting(columnOrNone(), {
     group: 'columns',
     default: 'aggregateid',
-    description: 'The column that names the thing itself.',
+    description: 'The column that names the thing itself; none if there is none.',
   }),
-  columnType: setting(identifier(), {
+  columnType: setting(columnOrNone(), {
     group: 'columns',
     default: 'type',
-    description: 'The column with the kind of event.',
+    description: 'The column with the kind of event; none if there is none.',
   }),
-  columnPayload: setting(identifier(), {
+  columnPayload: setting(columnOrNone(), {
     group: 'columns',
     default: 'payload',
-    description: 'The column whose bytes are delivered.',
+    description: 'The column whose bytes are delivered; none if there is none.',
   }),
-  columnTime: setting(identifier(), {
+  columnTime: setting(columnOrNone(), {
     group: 'columns',
     default: 'created_at',
     description:
@@ -352,11 +356,35 @@ export type SettingKey = keyof typeof settingShape;
 
 export type SettingValues = { readonly [Key in SettingKey]: z.output<(typeof settingShape)[Key]> };
 
+/** The settings that each outbox has for itself: where the file lists several, these are the defaults of each. */
+export const OUTBOX_KEYS = [
+  'table',
+  'stream',
+  'columnId',
+  'columnAggregateType',
+  'columnAggregateId',
+  'columnType',
+  'columnPayload',
+  'columnTime',
+] as const satisfies readonly SettingKey[];
+export type OutboxKey = (typeof OUTBOX_KEYS)[number];
+
+/** One captured table: its part of the settings, whether it is the only one or an item of `outboxes`. */
+export interface OutboxSettings extends OutboxMapping {
+  readonly table: TableName;
+  /** The column that says when a row was inserted; null where there is none. */
+  readonly columnTime: string | null;
+}
+
 /** What every other part of Walrelay is given: complete, typed, deep-frozen. */
-export type Settings = Omit<SettingValues, 'metaKey'> & { readonly metaKey: string };
+export type Settings = Omit<SettingValues, 'metaKey' | OutboxKey> & {
+  readonly metaKey: string;
+  /** At least one. */
+  readonly outboxes: readonly OutboxSettings[];
+};
 
 export const settingsSchema = z
   .object(settingShape)
   // Even when other fields were refused: an operator wants every problem in one go.
   .superRefine(checkTogether, { when: () => true })
-  .transform((values): Settings => ({ ...values, metaKey: values.metaKey ?? `walrelay:${values.slot}` }));
+  .transform((values) => ({ ...values, metaKey: values.metaKey ?? `walrelay:${values.slot}` }));

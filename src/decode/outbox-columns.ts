@@ -1,16 +1,15 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
 
-/** The columns every event has, by role. Their order is the order of the decoder's slots. */
-export const ROLE = { id: 0, type: 1, aggregateType: 2, aggregateId: 3, payload: 4 } as const;
-export const ROLE_COUNT = 5;
-
-/**
- * Which columns of the outbox table the relay reads: one slot for each role, then one for each further column
- * that the stream template names.
- */
+/** Which columns of an outbox table the relay reads. */
 export interface OutboxColumns {
-  /** Column names by slot; the first ROLE_COUNT are the roles. */
+  /** The number of the outbox. */
+  readonly outbox: number;
+  /** What errors call it. */
+  readonly name: string;
+  /** Column names by slot, each once. */
   readonly names: readonly string[];
+  /** Slots whose value is handed on as its bytes where the column is a bytea. */
+  readonly binarySlots: readonly number[];
 }
 
 export interface RelationColumn {
@@ -26,27 +25,43 @@ export interface Relation {
   readonly columns: readonly RelationColumn[];
 }
 
-/**
- * Compiled once per Relation message: for each column of the tuple, the slot it fills, or −1.
- * Throws COLUMN_MISSING when the table no longer has a column that is mapped.
- */
-export function compileColumns(wanted: OutboxColumns, relation: Relation): Int16Array {
+/** How the tuples of one relation are read: compiled once per Relation message. */
+export interface TuplePlan {
+  /** The number of the outbox that its rows are events of. */
+  readonly outbox: number;
+  /** For each column of the tuple, the slot it fills, or −1. */
+  readonly slotOfColumn: Int16Array;
+  /** Slots whose hex becomes bytes. */
+  readonly byteaSlots: readonly number[];
+}
+
+/** Throws COLUMN_MISSING when the table no longer has a column that is mapped. */
+export function compilePlan(wanted: OutboxColumns, relation: Relation): TuplePlan {
   const slotOfColumn = new Int16Array(relation.columns.length).fill(-1);
+  const byteaSlots: number[] = [];
   const missing: string[] = [];
   wanted.names.forEach((name, slot) => {
     const index = relation.columns.findIndex((column) => column.name === name);
     if (index === -1) missing.push(name);
-    // The settings refuse it; here the first slot would keep the value of some earlier row.
+    // Each column has one slot; here the first would keep the value of some earlier row.
     else if (slotOfColumn[index] !== -1) throw new WalrelayError('BUG', `the column ${name} fills two slots`);
-    else slotOfColumn[index] = slot;
+    else {
+      slotOfColumn[index] = slot;
+      if (relation.columns[index]?.typeOid === BYTEA_OID && wanted.binarySlots.includes(slot))
+        byteaSlots.push(slot);
+    }
   });
   if (missing.length > 0) {
     const has = relation.columns.map((column) => column.name).join(', ');
+    const table = `${relation.schema}.${relation.table}`;
     throw new WalrelayError(
       'COLUMN_MISSING',
-      `the table ${relation.schema}.${relation.table} sends no column ${missing.join(', ')}; it sends: ${has}`,
-      { facts: { table: `${relation.schema}.${relation.table}`, missing: missing.join(', ') } },
+      `the table ${table} sends no column ${missing.join(', ')}; it sends: ${has}`,
+      { facts: { outbox: wanted.name, table, missing: missing.join(', ') } },
     );
   }
-  return slotOfColumn;
+  return { outbox: wanted.outbox, slotOfColumn, byteaSlots };
 }
+
+/** https://www.postgresql.org/docs/current/catalog-pg-type.html */
+const BYTEA_OID = 17;

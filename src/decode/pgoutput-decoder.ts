@@ -1,13 +1,14 @@
 import { readInt64, readUint32 } from '../core/int64.ts';
 import { formatLsn, type Lsn, readLsn, ZERO_LSN } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { compileColumns, type OutboxColumns, type Relation, type RelationColumn } from './outbox-columns.ts';
+import { decodeHexInPlace } from './decode-hex.ts';
+import type { Relation, RelationColumn, TuplePlan } from './outbox-columns.ts';
 
 /**
  * Decodes pgoutput, protocol version 1 (no streaming, no two-phase, text format), one message a call and without
  * making a JavaScript string or object of an event: a captured insert is handed on as byte ranges of the frame.
  *
- * Owns: the order of Begin, changes and Commit, and the column map of each Relation.
+ * Owns: the order of Begin, changes and Commit, and the plan of each Relation.
  * Must not know: sockets, batches, streams, Redis.
  *
  * Anything unexpected throws PG_PROTOCOL before the handler hears of it (I8).
@@ -16,21 +17,21 @@ import { compileColumns, type OutboxColumns, type Relation, type RelationColumn 
 export class PgoutputDecoder {
   readonly #target: OutboxTarget;
   readonly #handler: TransactionHandler;
-  /** Relation OID → column map; null for a relation that is not the outbox. */
-  readonly #relations = new Map<number, Int16Array | null>();
+  /** Relation OID → plan; null for a relation that is no outbox. */
+  readonly #relations = new Map<number, TuplePlan | null>();
   readonly #starts: Int32Array;
   readonly #lengths: Int32Array;
   /** The last outbox relation seen: nearly every insert is of the same one. */
   #lastOid = -1;
-  #lastColumns: Int16Array | null = null;
+  #lastPlan: TuplePlan | null = null;
   #commitLsn: Lsn = ZERO_LSN;
   #isInTransaction = false;
 
   constructor(target: OutboxTarget, handler: TransactionHandler) {
     this.#target = target;
     this.#handler = handler;
-    this.#starts = new Int32Array(target.columns.names.length);
-    this.#lengths = new Int32Array(target.columns.names.length);
+    this.#starts = new Int32Array(target.slotCount);
+    this.#lengths = new Int32Array(target.slotCount);
   }
 
   /** True between Begin and Commit: a keepalive received now proves nothing about what came before. */
@@ -101,19 +102,20 @@ export class PgoutputDecoder {
     this.#requireTransaction(bytes, start);
     if (end - start < 8) throw protocolError('a short Insert');
     const oid = readUint32(bytes, start + 1);
-    let columns = this.#lastColumns;
+    let plan = this.#lastPlan;
     if (oid !== this.#lastOid) {
       const known = this.#relations.get(oid);
       if (known === undefined)
         throw protocolError(`an Insert into relation ${oid}, which was never announced`);
       if (known === null) return;
       this.#lastOid = oid;
-      this.#lastColumns = columns = known;
+      this.#lastPlan = plan = known;
     }
-    if (columns === null) return;
+    if (plan === null) return;
     if (bytes[start + 5] !== BYTE_N) throw protocolError('an Insert without a new tuple');
-    this.#tuple(bytes, start + 6, end, columns);
-    this.#handler.insert(bytes, this.#starts, this.#lengths);
+    this.#tuple(bytes, start + 6, end, plan.slotOfColumn);
+    if (plan.byteaSlots.length > 0) this.#decodeBytea(bytes, plan.byteaSlots);
+    this.#handler.insert(bytes, this.#starts, this.#lengths, plan);
   }
 
   /** Finds the mapped columns of a TupleData. Exact to the byte: a tuple that does not fill its frame is refused. */
@@ -152,13 +154,23 @@ export class PgoutputDecoder {
     if (offset !== end) throw protocolError(`a tuple with ${end - offset} bytes left over`);
   }
 
+  /** In the frame itself: it is read once, and the bytes are fewer than their digits. */
+  #decodeBytea(bytes: Buffer, slots: readonly number[]): void {
+    for (const slot of slots) {
+      const length = this.#lengths[slot] as number;
+      if (length < 0) continue;
+      const decoded = decodeHexInPlace(bytes, this.#starts[slot] as number, length);
+      if (decoded < 0) throw protocolError('a bytea that is not in hex (bytea_output)');
+      this.#lengths[slot] = decoded;
+    }
+  }
+
   #relation(bytes: Buffer, start: number, end: number): void {
     const relation = readRelation(bytes, start, end);
-    const isTarget = this.#target.isOutbox(relation);
-    this.#relations.set(relation.oid, isTarget ? compileColumns(this.#target.columns, relation) : null);
+    this.#relations.set(relation.oid, this.#target.planOf(relation));
     // The same OID may have been announced anew with other columns.
     this.#lastOid = -1;
-    this.#lastColumns = null;
+    this.#lastPlan = null;
   }
 
   #requireTransaction(bytes: Buffer, start: number): void {
@@ -168,17 +180,18 @@ export class PgoutputDecoder {
 }
 
 export interface OutboxTarget {
-  readonly columns: OutboxColumns;
-  /** Whether inserts into this relation are events. Asked once per Relation message. */
-  isOutbox(relation: Relation): boolean;
+  /** Of the outbox that has the most. */
+  readonly slotCount: number;
+  /** How the rows of a relation are read; null: inserts into it are no events. Asked once per Relation message. */
+  planOf(relation: Relation): TuplePlan | null;
 }
 
 /** Hears of transactions in commit order. The byte ranges are valid during the call only. */
 export interface TransactionHandler {
   /** `committedAtUs`: microseconds since 2000-01-01 UTC, the primary's clock. */
   begin(commitLsn: Lsn, committedAtUs: bigint): void;
-  /** `lengths[slot]` is −1 for NULL. */
-  insert(bytes: Buffer, starts: Int32Array, lengths: Int32Array): void;
+  /** `lengths[slot]` is −1 for NULL. Slots beyond those of the plan's outbox say nothing. */
+  insert(bytes: Buffer, starts: Int32Array, lengths: Int32Array, plan: TuplePlan): void;
   commit(endLsn: Lsn): void;
 }
 

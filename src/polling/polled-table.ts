@@ -1,26 +1,28 @@
+import { selectOutbox } from '../config/select-outbox.ts';
 import type { Settings } from '../config/settings.ts';
-import { eventColumns } from '../route/event-columns.ts';
-import type { StreamRouter } from '../route/stream-router.ts';
+import { compileOutbox, type Outbox } from '../route/outbox.ts';
 import type { QualifiedName } from '../source/sql.ts';
 
 /** What the settings say about the table: which columns are read, in which order, and what becomes of a row. */
 export interface PolledTable {
   readonly name: QualifiedName;
-  /** The columns of a claimed row: the entry's five in the order of its fields, then what else the stream's name needs. */
+  readonly outbox: Outbox;
+  /** The columns of a claimed row, by slot. */
   readonly columns: readonly string[];
   readonly orderColumn: string;
   /** The column that is set when a row was published; null when rows are deleted. */
   readonly markColumn: string | null;
-  readonly createRouter: () => StreamRouter;
 }
 
+/** Throws CONFIG_INVALID when there are several: claims of two tables have no order among them. */
 export function polledTable(settings: Settings): PolledTable {
-  const { names, createRouter } = eventColumns(settings);
+  const polled = selectOutbox(settings, undefined, 'walrelay poll');
+  const outbox = compileOutbox(polled, settings.metaKey);
   return {
-    name: settings.table,
-    columns: names,
+    name: polled.table,
+    outbox,
+    columns: outbox.columns,
     orderColumn: settings.pollOrderColumn,
     markColumn: settings.pollAfter === 'mark' ? settings.pollMarkColumn : null,
-    createRouter,
   };
 }

@@ -16,7 +16,13 @@ export class PollingConnection {
   readonly #client: Client;
   readonly #ended = createDeferred<WalrelayError>();
   #table: PolledTable | null = null;
-  #facts: ClaimFacts = { isOrderUnique: false, isPartitioned: false, isRaw: false, isExclusive: false };
+  #facts: ClaimFacts = {
+    isOrderUnique: false,
+    isPartitioned: false,
+    isRaw: false,
+    byteaColumns: [],
+    isExclusive: false,
+  };
   #settleSql = '';
 
   private constructor(client: Client) {

@@ -8,6 +8,7 @@ import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { Logger } from '../ops/logger.ts';
 import { throwFirst } from '../ops/throw-first.ts';
 import type { PollingMetrics, PollingPhase } from '../ops/polling-metrics.ts';
+import { packShapes } from '../sink/packed-shapes.ts';
 import { PublishBatch } from '../sink/publish-batch.ts';
 import { Publisher } from '../sink/publisher.ts';
 import { RedisConnection } from '../sink/redis-connection.ts';
@@ -22,7 +23,7 @@ import {
   findPollingWarnings,
   isOrderUnique,
 } from './polling-preflight.ts';
-import { type ClaimFacts, placeCount } from './polling-sql.ts';
+import { type ClaimFacts, placeCount, valuesOf } from './polling-sql.ts';
 import { Worker } from './worker.ts';
 
 /**
@@ -84,7 +85,7 @@ export class PollingSession {
     );
     throwFirst(findPollingProblems(catalog, table), logger);
     for (const warning of findPollingWarnings(catalog, table, settings)) this.#options.warnOnce(warning);
-    const publisher = new Publisher(redis);
+    const publisher = new Publisher(redis, packShapes(table.outbox.shapes, { hasPosition: false }));
     await publisher.loadScript();
 
     const facts = this.#claimFacts(catalog);
@@ -114,7 +115,7 @@ export class PollingSession {
     this.#options.polling();
     logger.info(
       {
-        table: formatTableName(settings.table),
+        table: formatTableName(table.name),
         orderColumn: table.orderColumn,
         after: settings.pollAfter,
         workers: settings.pollWorkers,
@@ -173,16 +174,17 @@ export class PollingSession {
 
   #createWorker(postgres: PollingConnection, publisher: Publisher, facts: ClaimFacts): Worker {
     const { settings, table, metrics } = this.#options;
-    const encoding = facts.isRaw ? 'hex' : 'utf8';
+    const { encodings } = valuesOf(table, facts);
     return new Worker({
       postgres,
       publisher,
       batch: new PublishBatch(settings, {
-        encoding,
-        router: table.createRouter(),
-        valueCount: table.columns.length,
+        shapes: publisher.shapes,
+        encodings,
+        router: table.outbox.createRouter(),
       }),
-      encoding,
+      idSlots: table.outbox.slots.id,
+      encodings,
       placeCount: placeCount(facts),
       claimSize: new ClaimSize({
         eventsMax: settings.pollBatchEventsMax,
@@ -211,6 +213,7 @@ export class PollingSession {
       isOrderUnique: isOrderUnique(table, this.#options.table),
       isPartitioned: table.kind === 'p',
       isRaw: server.serverEncoding === 'SQL_ASCII',
+      byteaColumns: table.columns.filter(({ type }) => type === 'bytea').map(({ name }) => name),
       isExclusive: this.#options.settings.pollWorkers === 1,
     };
   }

@@ -1,4 +1,5 @@
-import { hexOf, quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
+import { type RowValues, rowValues } from '../source/row-values.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import type { PolledTable } from './polled-table.ts';
 
 /** What the statements depend on beside the settings; known once the catalog was read. */
@@ -9,8 +10,15 @@ export interface ClaimFacts {
   readonly isPartitioned: boolean;
   /** The database says nothing about its bytes (SQL_ASCII): values travel as hex. */
   readonly isRaw: boolean;
+  /** Which of the table's columns are bytea. */
+  readonly byteaColumns: readonly string[];
   /** Only one claim at a time, whoever makes it: the order of a stream survives a second process. */
   readonly isExclusive: boolean;
+}
+
+/** How the values of a row are read. */
+export function valuesOf(table: PolledTable, { isRaw, byteaColumns }: ClaimFacts): RowValues {
+  return rowValues(table.outbox, { isRaw, isBytea: (column) => byteaColumns.includes(column) });
 }
 
 /** In front of a claimed row's values: its ctid, and its partition where there are some. */
@@ -28,7 +36,7 @@ export function placeCount(facts: ClaimFacts): number {
  */
 export function claimSql(table: PolledTable, facts: ClaimFacts, limit: number): string {
   const places = facts.isPartitioned ? ['ctid', 'tableoid'] : ['ctid'];
-  const values = table.columns.map((name) => (facts.isRaw ? hexOf(name) : quoteIdentifier(name)));
+  const values = valuesOf(table, facts).sql;
   const conditions = [
     ...(table.markColumn === null ? [] : [`${quoteIdentifier(table.markColumn)} IS NULL`]),
     // As a subquery it is asked once, before the first row. Who doesn't get the lock gets no rows.
@@ -79,6 +87,7 @@ export function sessionSql(options: {
     'SET enable_seqscan = off',
     'SET enable_bitmapscan = off',
     'SET enable_sort = off',
+    "SET bytea_output = 'hex'",
     `SET statement_timeout = ${options.statementTimeoutMs}`,
     `SET idle_in_transaction_session_timeout = ${options.idleInTransactionMs}`,
     ...(options.isRaw ? ["SET client_encoding TO 'SQL_ASCII'"] : []),

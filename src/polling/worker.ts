@@ -98,51 +98,72 @@ export class Worker {
     let bytes = 0;
     let from = 0;
     while (from < rows.length && !(this.#isStopRequested && from > 0)) {
-      const impassable = this.#fill(rows, from);
+      const { end, rowOfEvent, impassable } = this.#fill(rows, from);
+      let upTo = end;
+      let refused: WalrelayError | null = null;
       if (batch.eventCount > 0) {
         const sentAtMs = performance.now();
         const { accepted, refusal } = await publisher.publish(batch, (event) =>
-          this.#idOf(rows[from + event]),
+          this.#idOf(rows[rowOfEvent[event] ?? -1]),
         );
-        if (accepted > 0) settle(rows.slice(from, from + accepted));
+        refused = refusal;
+        if (refusal !== null) upTo = rowOfEvent[accepted] ?? from;
         metrics.recordBatch({
           events: accepted,
           bytes: batch.byteCount,
           appendSeconds: (performance.now() - sentAtMs) / 1000,
         });
         bytes += batch.byteCount;
-        from += accepted;
-        if (refusal !== null) return { bytes, failure: refusal };
       }
-      if (impassable !== null) return { bytes, failure: impassable };
+      // Those that a route leaves out are done with as well.
+      if (upTo > from) settle(rows.slice(from, upTo));
+      from = upTo;
+      const failure = refused ?? impassable;
+      if (failure !== null) return { bytes, failure };
     }
     return { bytes, failure: null };
   }
 
-  /** Fills the batch with rows from `from` on. Returns what keeps the row behind them from ever passing. */
-  #fill(rows: readonly ClaimedRow[], from: number): WalrelayError | null {
+  /** Fills the batch with rows from `from` on. `impassable`: what keeps the row at `end` from ever passing. */
+  #fill(rows: readonly ClaimedRow[], from: number): FilledBatch {
     const { batch, placeCount } = this.#options;
+    const rowOfEvent: number[] = [];
     batch.clear();
     for (let index = from; index < rows.length; index += 1) {
       const row = rows[index] as ClaimedRow;
       try {
-        if (!batch.add(row, placeCount)) return null;
+        const added = batch.add(row, placeCount);
+        if (added === 'full') return { end: index, rowOfEvent, impassable: null };
+        if (added === 'added') rowOfEvent.push(index);
       } catch (thrown) {
         const error = toWalrelayError(thrown);
         if (error.disposition !== 'poison') throw error;
         const eventId = this.#idOf(row);
-        return new WalrelayError(error.code, `${error.message} (event ${eventId})`, { facts: { eventId } });
+        const impassable = new WalrelayError(error.code, `${error.message} (event ${eventId})`, {
+          facts: { eventId },
+        });
+        return { end: index, rowOfEvent, impassable };
       }
     }
-    return null;
+    return { end: rows.length, rowOfEvent, impassable: null };
   }
 
   #idOf(row: ClaimedRow | undefined): string {
-    const id = row?.[this.#options.placeCount] ?? null;
-    if (id === null) return '(NULL)';
-    const text = this.#options.encoding === 'hex' ? Buffer.from(id, 'hex').toString() : id;
-    return text.slice(0, 100);
+    const { placeCount, idSlots, encodings } = this.#options;
+    const parts = idSlots.map((slot) => {
+      const value = row?.[placeCount + slot] ?? null;
+      if (value === null) return null;
+      return encodings[slot] === 'hex' ? Buffer.from(value, 'hex').toString() : value;
+    });
+    return parts.includes(null) ? '(NULL)' : parts.join(':').slice(0, 100);
   }
+}
+
+interface FilledBatch {
+  /** The row at which it was full. */
+  readonly end: number;
+  readonly rowOfEvent: readonly number[];
+  readonly impassable: WalrelayError | null;
 }
 
 interface Claim {
@@ -155,7 +176,9 @@ export interface WorkerOptions {
   readonly postgres: PollingConnection;
   readonly publisher: Publisher;
   readonly batch: PublishBatch;
-  readonly encoding: ValueEncoding;
+  /** For each slot of a row's values. */
+  readonly encodings: readonly ValueEncoding[];
+  readonly idSlots: readonly number[];
   /** Where in a claimed row its values begin. */
   readonly placeCount: number;
   readonly claimSize: ClaimSize;

@@ -1,7 +1,9 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
-import type { OutboxShape } from '../relay/outbox-shape.ts';
+import type { Outbox } from '../route/outbox.ts';
 import type { StreamFacts } from '../sink/stream-ids.ts';
 import { ORDER_VALUES, orderedRowsSql, type RowOrder, type RowRange } from '../source/row-order.ts';
+import { idValueSql, type RowValues } from '../source/row-values.ts';
+import type { QualifiedName } from '../source/sql.ts';
 import type { SnapshotReader, TextRow } from '../source/snapshot-reader.ts';
 import type { IdPartitions } from './id-partitions.ts';
 import { RowRouter } from './row-router.ts';
@@ -29,7 +31,9 @@ export interface RowMark {
 
 export interface RowSource {
   readonly reader: SnapshotReader;
-  readonly shape: OutboxShape;
+  readonly table: QualifiedName;
+  readonly outbox: Outbox;
+  readonly values: RowValues;
   readonly order: RowOrder;
   /** Rows from this literal of the order column on are published where no stream holds them, others never. */
   readonly since: string | null;
@@ -49,12 +53,12 @@ export async function findMissingRows(
   held: HeldEntries,
   progress: (rows: number) => void,
 ): Promise<MissingRows> {
-  const judge = source.since === null ? createJudge(source, held) : () => VERDICT.republish;
-  const { columns, idOf } = scanColumns(source);
+  const judge = createJudge(source, held);
+  const idOf = (row: TextRow) => textOf(row[ORDER_VALUES], source.isRaw);
   const marks: RowMark[] = [{ row: 0, key: null, id: null }];
   let rowCount = 0;
   let previousKey: string | null = null;
-  await openCursor(source, columns, rangeFrom(source.since, source.since));
+  await openCursor(source, scanValues(source), rangeFrom(source.since, source.since));
   for (;;) {
     const page = await source.reader.query(`FETCH ${ROWS_PER_PAGE} FROM walrelay_rows`);
     for (const row of page) {
@@ -90,11 +94,11 @@ export async function findMissingRows(
 /** The cursor of which `reader` fetches; each row begins with its order column and when it was made. */
 export async function openCursor(
   source: RowSource,
-  columns: readonly string[],
+  values: readonly string[],
   range: RowRange,
 ): Promise<void> {
-  const { reader, shape, order, isRaw } = source;
-  const sql = orderedRowsSql(shape.expected, order, { columns, range, isRaw });
+  const { reader, table, order } = source;
+  const sql = orderedRowsSql(table, order, { values, range });
   await reader.query(`DECLARE walrelay_rows NO SCROLL CURSOR FOR\n${sql}`);
 }
 
@@ -108,19 +112,15 @@ export function textOf(value: string | null | undefined, isRaw: boolean): string
 }
 
 /** The id and what the stream's name is made of. */
-function scanColumns(source: RowSource): {
-  readonly columns: readonly string[];
-  readonly idOf: (row: TextRow) => string;
-} {
-  const { names } = source.shape.columns;
-  return {
-    columns: [0, ...source.shape.templateSlots].map((slot) => names[slot] as string),
-    idOf: (row) => textOf(row[ORDER_VALUES], source.isRaw),
-  };
+function scanValues({ outbox, values, isRaw }: RowSource): string[] {
+  return [
+    idValueSql(outbox.mapping.columnId, { isRaw }),
+    ...outbox.routingSlots.map((slot) => values.sql[slot] as string),
+  ];
 }
 
 function createJudge(source: RowSource, held: HeldEntries): (row: TextRow) => number {
-  const router = new RowRouter(source.shape, source.isRaw);
+  const router = new RowRouter(source.outbox, source.isRaw);
   const noStream = horizonOf(null, held.lane);
   const horizons = new Map(
     [...held.streams].map(([name, facts]) => [name, horizonOf(facts, held.lane)] as const),
@@ -128,12 +128,14 @@ function createJudge(source: RowSource, held: HeldEntries): (row: TextRow) => nu
   return (row) => {
     let horizon = noStream;
     try {
-      const name = router.route(row, (placeholder) => ORDER_VALUES + 1 + placeholder);
+      const name = router.route(row, (place) => ORDER_VALUES + 1 + place);
+      if (name === null) return VERDICT.dropped;
       horizon = horizons.get(name) ?? noStream;
     } catch (error) {
       // An event that has no stream: if it has to be published, that will stop in front of it and name it.
       if (!(error instanceof WalrelayError)) throw error;
     }
+    if (source.since !== null) return VERDICT.republish;
     const made = row[1] ?? null;
     return judgeRow(made === null ? null : Number(made), horizon);
   };

@@ -4,13 +4,16 @@ import { comparePositions, ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
 import type { LaneState } from '../sink/lane-state.ts';
+import { type Outbox, rolesOf } from '../route/outbox.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
+import { packShapes } from '../sink/packed-shapes.ts';
 import { RecoveryWriter } from '../sink/recovery-writer.ts';
 import { findStreams, readStreamIds, type StreamFacts } from '../sink/stream-ids.ts';
 import { findRowOrder, type RowOrder } from '../source/row-order.ts';
+import { rowValues } from '../source/row-values.ts';
 import { createExportedSlotSql } from '../source/setup-sql.ts';
 import { NO_LIMITS_SQL, SnapshotReader } from '../source/snapshot-reader.ts';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
+import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import { IdPartitions } from './id-partitions.ts';
 import { findMissingRows, type HeldEntries, type MissingRows, type RowSource } from './missing-rows.ts';
 import type { RecoveryPlan } from './recovery-plan.ts';
@@ -61,18 +64,17 @@ export async function recover(
   plan: RecoveryPlan,
   options: RecoveryOptions,
 ): Promise<RecoveryReport> {
-  const { settings, shape } = ground;
+  const { settings } = ground;
   const isRaw = plan.catalog.server.serverEncoding === 'SQL_ASCII';
   await using reader = await SnapshotReader.open(clientConfig(settings, options.holder), { isRaw });
-  const order = await checkTable(ground, reader, options);
-  const source: RowSource = { reader, shape, order, since: options.since, isRaw };
-  using partitions = new IdPartitions();
+  const sources = await checkTables(ground, reader, isRaw, options);
+  using partitions = new DisposableList(sources.map(() => new IdPartitions()));
 
   const began = `began ${options.now().toISOString()}`;
   const state = takenLane(ground, plan, began);
   if (!options.isDryRun) await takeLanes(ground, plan, state, options.holder);
   options.step('reading the ids in the streams');
-  const held = await readHeld(ground, plan, partitions, options);
+  const held = await readHeld(ground, plan, partitions.list, options);
 
   let slotLsn: Lsn | null = null;
   let snapshot: string | null = null;
@@ -82,29 +84,43 @@ export async function recover(
   }
   await reader.begin(snapshot);
   options.step('comparing the rows of the table with them');
-  const [estimate] = await reader.query(estimateSql(quoteQualified(shape.expected.table)));
-  const total = Number(estimate?.[0] ?? 0);
-  const missing = await findMissingRows(source, held, (rows) =>
-    options.count('rows', rows, total > rows ? total : null),
-  );
+  const missing: MissingRows[] = [];
+  for (const [number, source] of sources.entries()) {
+    const [estimate] = await reader.query(estimateSql(quoteQualified(source.table)));
+    const before = missing.reduce((sum, { rowCount }) => sum + rowCount, 0);
+    const total = before + Number(estimate?.[0] ?? 0);
+    missing.push(
+      await findMissingRows(source, held[number] as Held, (rows) =>
+        options.count('rows', before + rows, total > before + rows ? total : null),
+      ),
+    );
+  }
   const found = report(held, missing);
   if (slotLsn === null) return found;
-  if (missing.doubtfulCount > 0) throw inDoubt(found, order, held);
+  sources.forEach((source, number) => {
+    const doubtful = missing[number]?.doubtfulCount ?? 0;
+    if (doubtful > 0) throw inDoubt(doubtful, source, held[number] as Held);
+  });
 
   const slotText = formatLsn(slotLsn);
-  options.step(`publishing ${missing.rows.size} events that no stream holds`);
+  options.step(`publishing ${found.missing} events that no stream holds`);
   const note = (count: number) =>
     ground.lanes.annotate({ recovery: `${began}, slot from ${slotText}, ${count} events re-published` });
-  const published = await republish(source, missing, {
-    settings,
-    lanes: ground.lanes,
-    writer: await RecoveryWriter.open(ground.nodes, ground.lanes),
-    now: options.now,
-    progress: async (count) => {
-      options.count('published', count, missing.rows.size);
-      await note(count);
-    },
-  });
+  let published = 0;
+  for (const [number, source] of sources.entries()) {
+    const before = published;
+    const shapes = packShapes(source.outbox.shapes, { hasPosition: false });
+    published += await republish(source, missing[number] as MissingRows, {
+      settings,
+      lanes: ground.lanes,
+      writer: await RecoveryWriter.open(ground.nodes, ground.lanes, shapes),
+      now: options.now,
+      progress: async (count) => {
+        options.count('published', before + count, found.missing);
+        await note(before + count);
+      },
+    });
+  }
   await keepEntries(ground, options);
   await ground.lanes.annotate({ recovery: '', floor: lsnToHex(slotLsn) });
   await keepEntries(ground, options);
@@ -112,17 +128,50 @@ export async function recover(
 }
 
 /** What must not fail later: by then the fence is raised and the old slot gone. */
-async function checkTable(
+async function checkTables(
   ground: Ground,
+  reader: SnapshotReader,
+  isRaw: boolean,
+  options: RecoveryOptions,
+): Promise<RowSource[]> {
+  const sources: RowSource[] = [];
+  for (const { settings, outbox } of ground.shape.outboxes) {
+    requireId(outbox);
+    const order = await checkTable(settings.table, outbox, reader, options);
+    const bytea = await byteaColumns(settings.table, reader);
+    sources.push({
+      reader,
+      table: settings.table,
+      outbox,
+      values: rowValues(outbox, { isRaw, isBytea: (column) => bytea.has(column) }),
+      order,
+      since: options.since,
+      isRaw,
+    });
+  }
+  return sources;
+}
+
+/** Without it, nobody can tell which events stand in the streams. */
+function requireId(outbox: Outbox): void {
+  if (rolesOf(outbox).id !== null) return;
+  throw new WalrelayError(
+    'CONFIG_INVALID',
+    `the entries of ${outbox.mapping.name} have no field that is their event's id: what stands in the streams can't be told`,
+  );
+}
+
+async function checkTable(
+  name: QualifiedName,
+  outbox: Outbox,
   reader: SnapshotReader,
   options: RecoveryOptions,
 ): Promise<RowOrder> {
-  const { expected, columns } = ground.shape;
-  const table = quoteQualified(expected.table);
+  const table = quoteQualified(name);
   try {
-    const list = columns.names.map(quoteIdentifier).join(', ');
+    const list = outbox.columns.map(quoteIdentifier).join(', ');
     await reader.query(`SELECT ${list} FROM ${table} LIMIT 0`);
-    const order = await findRowOrder(reader, expected, options.orderColumn);
+    const order = await findRowOrder(reader, name, options.orderColumn);
     if (options.since !== null) {
       const key = quoteIdentifier(order.column);
       await reader.query(
@@ -142,48 +191,67 @@ async function checkTable(
       );
     }
     if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
-    const role = quoteIdentifier(ground.shape.expected.table.schema);
     throw new WalrelayError('PG_PRIVILEGE', error.message, {
       cause: error,
       hint:
-        `A recovery reads the table, which a relay does not: GRANT USAGE ON SCHEMA ${role} TO …; ` +
+        `A recovery reads the table, which a relay does not: GRANT USAGE ON SCHEMA ${quoteIdentifier(name.schema)} TO …; ` +
         `GRANT SELECT ON ${table} TO …; (with row security: a role that it does not apply to).`,
     });
   }
 }
 
+async function byteaColumns(table: QualifiedName, reader: SnapshotReader): Promise<ReadonlySet<string>> {
+  const rows = await reader.query(`SELECT attname FROM pg_attribute
+    WHERE attrelid = ${quoteLiteral(quoteQualified(table)).trim()}::regclass AND attnum > 0 AND atttypid = 'bytea'::regtype`);
+  return new Set(rows.map(([name]) => name ?? ''));
+}
+
+type Held = HeldEntries & { readonly entries: number };
+
+/** What the streams of each outbox hold. A stream of two outboxes is read for each. */
 async function readHeld(
   ground: Ground,
   plan: RecoveryPlan,
-  partitions: IdPartitions,
+  partitions: readonly IdPartitions[],
   options: RecoveryOptions,
-): Promise<HeldEntries & { readonly entries: number }> {
-  const streams = new Map<string, StreamFacts>();
+): Promise<Held[]> {
+  const all: Held[] = [];
   let entries = 0;
-  let oldestCommittedUs: number | null = null;
-  let newestCommittedUs: number | null = null;
-  const { literals } = ground.shape.template;
-  const pattern = literals.map(escapeGlob).join('*');
-  for (const node of ground.nodes.writers) {
-    for await (const name of findStreams(node, pattern)) {
-      const facts = await readStreamIds(node, name, (id) => {
-        partitions.addHeld(id);
-        entries += 1;
-        if (entries % 1000 === 0) options.count('entries', entries, null);
-      });
-      streams.set(name, facts);
-      if (facts.oldestCommittedUs === null || facts.newestCommittedUs === null) continue;
-      oldestCommittedUs = Math.min(oldestCommittedUs ?? Number.POSITIVE_INFINITY, facts.oldestCommittedUs);
-      newestCommittedUs = Math.max(newestCommittedUs ?? 0, facts.newestCommittedUs);
+  for (const [number, { outbox }] of ground.shape.outboxes.entries()) {
+    const ids = partitions[number] as IdPartitions;
+    const before = entries;
+    const streams = new Map<string, StreamFacts>();
+    let oldestCommittedUs: number | null = null;
+    let newestCommittedUs: number | null = null;
+    const patterns = new Set(outbox.templates.map(({ literals }) => literals.map(escapeGlob).join('*')));
+    for (const pattern of patterns) {
+      for (const node of ground.nodes.writers) {
+        for await (const name of findStreams(node, pattern)) {
+          if (streams.has(name)) continue;
+          const facts = await readStreamIds(node, name, rolesOf(outbox), (id) => {
+            ids.addHeld(id);
+            entries += 1;
+            if (entries % 1000 === 0) options.count('entries', entries, null);
+          });
+          streams.set(name, facts);
+          if (facts.oldestCommittedUs === null || facts.newestCommittedUs === null) continue;
+          oldestCommittedUs = Math.min(
+            oldestCommittedUs ?? Number.POSITIVE_INFINITY,
+            facts.oldestCommittedUs,
+          );
+          newestCommittedUs = Math.max(newestCommittedUs ?? 0, facts.newestCommittedUs);
+        }
+      }
     }
+    const lane: LaneHistory = {
+      hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
+      oldestCommittedUs,
+      newestCommittedUs,
+    };
+    all.push({ partitions: ids, streams, lane, entries: entries - before });
   }
   options.count('entries', entries, null);
-  const lane: LaneHistory = {
-    hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
-    oldestCommittedUs,
-    newestCommittedUs,
-  };
-  return { partitions, streams, lane, entries };
+  return all;
 }
 
 async function replaceSlot(
@@ -269,34 +337,49 @@ async function keepEntries(ground: Ground, options: RecoveryOptions): Promise<vo
   }
 }
 
-function report(held: HeldEntries & { readonly entries: number }, missing: MissingRows): RecoveryReport {
-  const newest = held.lane.newestCommittedUs;
+function report(held: readonly Held[], missing: readonly MissingRows[]): RecoveryReport {
+  const newest = held.flatMap(({ lane }) => lane.newestCommittedUs ?? []);
+  const sumOf = (count: (rows: MissingRows) => number) => missing.reduce((sum, rows) => sum + count(rows), 0);
   return {
-    streams: held.streams.size,
-    entries: held.entries,
-    rows: missing.rowCount,
-    missing: missing.rows.size,
+    streams: new Set(held.flatMap(({ streams }) => [...streams.keys()])).size,
+    entries: held.reduce((sum, { entries }) => sum + entries, 0),
+    rows: sumOf(({ rowCount }) => rowCount),
+    missing: sumOf(({ rows }) => rows.size),
     published: 0,
-    takenAsRelayed: missing.relayedCount,
-    doubtful: missing.doubtfulCount,
-    newestCommitted: newest === null ? null : new Date(newest / 1000).toISOString(),
+    takenAsRelayed: sumOf(({ relayedCount }) => relayedCount),
+    doubtful: sumOf(({ doubtfulCount }) => doubtfulCount),
+    newestCommitted: newest.length === 0 ? null : new Date(Math.max(...newest) / 1000).toISOString(),
     slotLsn: null,
     epoch: null,
   };
 }
 
-function inDoubt(found: RecoveryReport, order: RowOrder, held: HeldEntries): WalrelayError {
+function inDoubt(doubtful: number, { order, outbox }: RowSource, { lane }: Held): WalrelayError {
   const why = order.isTime
     ? 'their streams are gone, hold no relayed entry or had entries deleted, or the rows are older than every entry'
     : `the order column ${quoteIdentifier(order.column)} is no timestamptz, which could be compared with the entries`;
   const newest =
-    found.newestCommitted === null || held.lane.newestCommittedUs === null
+    lane.newestCommittedUs === null
       ? ''
-      : ` The newest entry was committed at ${found.newestCommitted}.`;
+      : ` The newest entry was committed at ${new Date(lane.newestCommittedUs / 1000).toISOString()}.`;
   return new WalrelayError(
     'RECOVERY_IN_DOUBT',
-    `${found.doubtful} rows are in no stream, and nothing tells whether they were relayed: ${why}.${newest} Nothing was published`,
+    `${doubtful} rows are in no stream, and nothing tells whether they were relayed: ${why}.${newest} Nothing was published`,
+    { facts: { outbox: outbox.mapping.name } },
   );
+}
+
+/** What is disposed together. */
+class DisposableList<T extends Disposable> implements Disposable {
+  readonly list: readonly T[];
+
+  constructor(list: readonly T[]) {
+    this.list = list;
+  }
+
+  [Symbol.dispose](): void {
+    for (const each of this.list) each[Symbol.dispose]();
+  }
 }
 
 function estimateSql(table: string): string {

@@ -29,8 +29,8 @@ export async function republish(
   },
 ): Promise<number> {
   const { settings, lanes, writer, now, progress } = options;
-  const { shape, isRaw } = source;
-  const router = new RowRouter(shape, isRaw);
+  const { outbox, values, isRaw } = source;
+  const router = new RowRouter(outbox, isRaw);
   const open = new Map<number, OpenBatch>();
   let count = 0;
   const flush = async ({ batch, ids }: OpenBatch) => {
@@ -48,19 +48,21 @@ export async function republish(
   };
   const createBatch = () =>
     new PublishBatch(settings, {
-      encoding: isRaw ? 'hex' : 'utf8',
-      router: shape.createRouter(),
-      valueCount: shape.columns.names.length,
+      shapes: writer.shapes,
+      encodings: values.encodings,
+      router: outbox.createRouter(),
     });
 
   for await (const row of missingRows(source, missing, settings.batchBytesMax * PAGE_BATCHES)) {
-    const id = textOf(row[ORDER_VALUES], isRaw);
+    const id = idOf(source, row);
     try {
-      const lane = lanes.laneOf(router.route(row, (_, slot) => ORDER_VALUES + slot));
+      const stream = router.route(row, (_, slot) => ORDER_VALUES + slot);
+      if (stream === null) continue;
+      const lane = lanes.laneOf(stream);
       if (open.size === OPEN_BATCHES_MAX && !open.has(lane)) await flushAll();
       const into = open.get(lane) ?? { batch: createBatch(), ids: [] };
       open.set(lane, into);
-      if (!into.batch.add(row, ORDER_VALUES)) {
+      if (into.batch.add(row, ORDER_VALUES) === 'full') {
         await flush(into);
         into.batch.add(row, ORDER_VALUES);
       }
@@ -129,18 +131,24 @@ async function* missingRows(
  * the mark may not be the first of its key, and all is read from the beginning.
  */
 async function openAt(source: RowSource, mark: RowMark): Promise<RowMark> {
-  const { names } = source.shape.columns;
+  const { sql } = source.values;
   if (mark.key !== null) {
-    await openCursor(source, names, rangeFrom(mark.key, source.since));
+    await openCursor(source, sql, rangeFrom(mark.key, source.since));
     const [first] = await source.reader.query('FETCH 1 FROM walrelay_rows');
     await source.reader.query('CLOSE walrelay_rows');
-    if (first !== undefined && textOf(first[ORDER_VALUES], source.isRaw) === mark.id) {
-      await openCursor(source, names, rangeFrom(mark.key, source.since));
+    if (first !== undefined && idOf(source, first) === mark.id) {
+      await openCursor(source, sql, rangeFrom(mark.key, source.since));
       return mark;
     }
   }
-  await openCursor(source, names, rangeFrom(source.since, source.since));
+  await openCursor(source, sql, rangeFrom(source.since, source.since));
   return { row: 0, key: null, id: null };
+}
+
+/** As the scan gave it. */
+function idOf({ outbox, isRaw }: RowSource, row: TextRow): string {
+  const parts = outbox.slots.id.map((slot) => row[ORDER_VALUES + slot] ?? null);
+  return parts.includes(null) ? '' : parts.map((part) => textOf(part, isRaw)).join(':');
 }
 
 const OPEN_BATCHES_MAX = 64;

@@ -38,7 +38,7 @@ export function horizonOf(facts: StreamFacts | null, lane: LaneHistory): Horizon
 
 const NEVER = Number.NEGATIVE_INFINITY;
 
-export const VERDICT = { republish: 0, relayed: 1, doubtful: 2 } as const;
+export const VERDICT = { republish: 0, relayed: 1, doubtful: 2, dropped: 3 } as const;
 
 /** What becomes of a row that no stream holds. `madeUs`: null where nobody knows. */
 export function judgeRow(madeUs: number | null, horizon: Horizon): number {

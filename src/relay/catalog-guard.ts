@@ -5,7 +5,7 @@ import type { Alteration, Catalog, TableFacts } from '../source/catalog.ts';
 import { findSilentProblems, isLost, slotLost } from '../source/preflight.ts';
 import { quoteQualified } from '../source/sql.ts';
 import { publicationChanged } from './history-guard.ts';
-import type { OutboxShape } from './outbox-shape.ts';
+import type { RelayShape } from './relay-shape.ts';
 
 /**
  * Judges what the catalog says while events flow: what was received before a look that finds nothing wrong may be
@@ -98,7 +98,7 @@ function replaced(what: string): WalrelayError {
 
 export interface CatalogGuardOptions {
   readonly settings: Settings;
-  readonly shape: OutboxShape;
+  readonly shape: RelayShape;
   readonly metrics: RelayMetrics;
   /** The publication and the table's place in it, as the lane state remembers them. */
   readonly publicationIdentity: string;

@@ -14,12 +14,12 @@ import { readForkLsn, readSystemIdentity, type SystemIdentity } from '../source/
 import { readCatalog, readWalEnd } from './connect.ts';
 import { checkHistory } from './history-guard.ts';
 import { openLanes } from './open-lanes.ts';
-import { type OutboxShape, outboxShape } from './outbox-shape.ts';
+import { type RelayShape, relayShape } from './relay-shape.ts';
 
 /** Both servers, connected, for a command that looks or sets up and does not stream. */
 export class Ground implements AsyncDisposable {
   readonly settings: Settings;
-  readonly shape: OutboxShape;
+  readonly shape: RelayShape;
   readonly postgres: ReplicationConnection;
   /** The node that holds the lane state; on a single Redis, the server. */
   readonly redis: RedisConnection;
@@ -28,7 +28,7 @@ export class Ground implements AsyncDisposable {
 
   private constructor(settings: Settings, postgres: ReplicationConnection, nodes: RedisNodes) {
     this.settings = settings;
-    this.shape = outboxShape(settings);
+    this.shape = relayShape(settings);
     this.postgres = postgres;
     this.nodes = nodes;
     this.redis = nodes.nodeOf(settings.metaKey).writer;
@@ -36,6 +36,7 @@ export class Ground implements AsyncDisposable {
       settings,
       nodes,
       new DurabilityWait({ level: 'reply' }, settings.redisTimeoutMs, () => {}),
+      this.shape.appending,
     );
   }
 

@@ -1,8 +1,7 @@
-import type { Settings } from '../config/settings.ts';
 import { formatLsn, type Lsn } from '../core/lsn.ts';
 import { ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { type Expectations, findProblems } from '../source/preflight.ts';
+import { findProblems } from '../source/preflight.ts';
 import {
   createPublicationSql,
   createTableSql,
@@ -13,6 +12,7 @@ import {
 import { type CreatedSlot, createSlot } from './create-slot.ts';
 import type { Ground } from './ground.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
+import type { RelayShape } from './relay-shape.ts';
 
 export interface InitStep {
   readonly what: 'table' | 'publication' | 'slot' | 'lane state';
@@ -44,7 +44,7 @@ export async function initialize(ground: Ground, options: InitOptions): Promise<
   options.refuse(findProblems(before, names).filter(({ code }) => !mends.has(code)));
 
   if (before.table === null && options.createTable)
-    await create(ground, createTableSql(names, newTableColumns(settings, names)));
+    await create(ground, createTableSql(names, newTableColumns(shape)));
   const { schema, name } = names.table;
   options.step({ what: 'table', isNew: before.table === null, detail: `${schema}.${name}` });
   if (before.publication === null) {
@@ -112,16 +112,26 @@ async function initializeLane(
 }
 
 /** A table that is made for the relay has the columns that the settings name. */
-export function newTableColumns(settings: Settings, expected: Expectations): TableColumns {
-  const columns = {
-    id: settings.columnId,
-    aggregateType: settings.columnAggregateType,
-    aggregateId: settings.columnAggregateId,
-    type: settings.columnType,
-    payload: settings.columnPayload,
+export function newTableColumns({ outboxes }: RelayShape): TableColumns {
+  const [only, ...others] = outboxes;
+  const [id, ...ids] = only?.settings.columnId ?? [];
+  if (only === undefined || others.length > 0 || id === undefined || ids.length > 0) {
+    throw new WalrelayError('CONFIG_INVALID', '--create-table makes one outbox with an id of one column', {
+      hint: 'Create the tables yourself; `walrelay init` does the rest.',
+    });
+  }
+  const { columnAggregateType, columnAggregateId, columnType, columnPayload, fields } = only.settings;
+  const headers = Object.values(fields);
+  const used = [id, columnAggregateType, columnAggregateId, columnType, columnPayload, ...headers];
+  return {
+    id,
+    aggregateType: columnAggregateType,
+    aggregateId: columnAggregateId,
+    type: columnType,
+    payload: columnPayload,
+    others: only.outbox.columns.filter((column) => !used.includes(column)),
+    headers,
   };
-  const named: readonly string[] = Object.values(columns);
-  return { ...columns, others: expected.columns.filter((column) => !named.includes(column)) };
 }
 
 function slotGone(slot: string, floorLsn: Lsn): WalrelayError {

@@ -1,11 +1,12 @@
 import { createDeferred, type Deferred } from '../core/deferred.ts';
 import type { Lsn } from '../core/lsn.ts';
 import type { ConfirmTracker } from '../confirm/confirm-tracker.ts';
-import { ROLE } from '../decode/outbox-columns.ts';
+import type { TuplePlan } from '../decode/outbox-columns.ts';
 import type { TransactionHandler } from '../decode/pgoutput-decoder.ts';
-import type { StreamRouter } from '../route/stream-router.ts';
-import { Batch } from '../sink/batch.ts';
+import type { EventRouter } from '../route/outbox.ts';
+import { Batch, type BatchStream } from '../sink/batch.ts';
 import type { AppendLane } from '../sink/lane-set.ts';
+import type { PackedShape, PackedShapes } from '../sink/packed-shapes.ts';
 import { TransactionStamp } from '../sink/transaction-stamp.ts';
 import { Outlet } from './outlet.ts';
 
@@ -57,7 +58,7 @@ export class Pump implements TransactionHandler {
     this.#ordinal = 0;
   }
 
-  insert(bytes: Buffer, starts: Int32Array, lengths: Int32Array): void {
+  insert(bytes: Buffer, starts: Int32Array, lengths: Int32Array, plan: TuplePlan): void {
     const ordinal = this.#ordinal;
     this.#ordinal += 1;
     const { commitLsn } = this.#stamp;
@@ -65,8 +66,9 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
-    const { router, batchEventsMax, batchBytesMax } = this.#options;
-    const stream = router.route(bytes, starts, lengths);
+    const { routers, batchEventsMax, batchBytesMax } = this.#options;
+    const stream = (routers[plan.outbox] as EventRouter).route(bytes, starts, lengths);
+    if (stream === null) return;
     const outlet = this.#only ?? this.#outletOf(stream.lane);
     if (this.#only === null && outlet.isBehindWatermark(commitLsn, ordinal)) {
       this.#resentCount += 1;
@@ -77,7 +79,7 @@ export class Pump implements TransactionHandler {
       open !== null &&
       (open.eventCount >= batchEventsMax ||
         open.keys.length >= BATCH_KEYS_MAX ||
-        open.byteCount + Math.max(0, lengths[ROLE.payload] as number) > batchBytesMax)
+        open.byteCount + this.#valueBytes(stream, lengths) > batchBytesMax)
     ) {
       this.#close(outlet, open);
       open = null;
@@ -86,6 +88,17 @@ export class Pump implements TransactionHandler {
     const before = open.capacityBytes;
     open.append(stream, this.#stamp, ordinal, bytes, starts, lengths);
     this.#heldBytes += open.capacityBytes - before;
+  }
+
+  /** About how much an event adds to a batch. */
+  #valueBytes(stream: BatchStream, lengths: Int32Array): number {
+    const { sources } = this.#options.shapes.shapes[stream.shape] as PackedShape;
+    let bytes = 0;
+    for (let index = 0; index < sources.length; index += 1) {
+      const slot = sources[index] as number;
+      if (slot >= 0 && (lengths[slot] as number) > 0) bytes += lengths[slot] as number;
+    }
+    return bytes;
   }
 
   commit(endLsn: Lsn): void {
@@ -143,7 +156,7 @@ export class Pump implements TransactionHandler {
     // With many lanes each batch begins small: a buffer of full size for each would take the budget.
     const bytes = this.#only === null ? LANE_BATCH_BYTES : this.#options.batchBytesMax + BATCH_SLACK_BYTES;
     const memory = this.#spare.pop() ?? Buffer.allocUnsafeSlow(bytes);
-    const batch = new Batch(this.#batchCount, outlet.lastPosition, memory);
+    const batch = new Batch(this.#batchCount, outlet.lastPosition, memory, this.#options.shapes);
     this.#heldBytes += batch.capacityBytes;
     outlet.open = batch;
     this.#filling.add(outlet);
@@ -245,7 +258,9 @@ export class Pump implements TransactionHandler {
 }
 
 export interface PumpOptions {
-  readonly router: StreamRouter;
+  /** One for each outbox. */
+  readonly routers: readonly EventRouter[];
+  readonly shapes: PackedShapes;
   readonly tracker: ConfirmTracker;
   /** Whether every stream is of one lane, and so of lane 0. */
   readonly isSingleLane: boolean;

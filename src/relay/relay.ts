@@ -2,7 +2,7 @@ import type { Settings } from '../config/settings.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
 import { SessionLoop, type SessionLoopStatus } from '../ops/session-loop.ts';
-import { outboxShape } from './outbox-shape.ts';
+import { relayShape } from './relay-shape.ts';
 import { Session } from './session.ts';
 import { WalGuardian, type WalReport } from './wal-guardian.ts';
 
@@ -40,7 +40,7 @@ export class Relay {
       open: ({ works, ...events }) =>
         new Session({
           settings,
-          shape: outboxShape(settings, renamedOid),
+          shape: relayShape(settings, renamedOid),
           logger,
           metrics,
           holder,

@@ -27,7 +27,7 @@ import { guardHistory } from './ground.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
 import { openLanes } from './open-lanes.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
-import type { OutboxShape } from './outbox-shape.ts';
+import type { RelayShape } from './relay-shape.ts';
 import { Streaming } from './streaming.ts';
 
 /**
@@ -92,7 +92,7 @@ export class Session {
         hasWaiters: durability.isNeeded,
       }),
     );
-    const lanes = openLanes(settings, this.#redis, durability);
+    const lanes = openLanes(settings, this.#redis, durability, this.#options.shape.appending);
     this.#postgres = this.#own(
       await ReplicationConnection.open(
         clientConfig(settings, this.#options.holder),
@@ -246,7 +246,7 @@ export class Session {
     const streaming = new Streaming({
       settings,
       shape,
-      tableOid: catalog.table?.oid ?? 0,
+      tableOids: [catalog.table?.oid ?? null],
       metrics,
       logger,
       postgres,
@@ -274,6 +274,8 @@ export class Session {
       // Such a database holds anything. As UTF8 the server would verify each value and refuse what is none.
       await postgres.query("SET client_encoding TO 'SQL_ASCII'");
     }
+    // What a bytea is decoded from, whatever the role or the database prefers.
+    await postgres.query("SET bytea_output TO 'hex'");
     await streaming.start();
     this.#enter('streaming');
     this.#options.streaming();
@@ -339,7 +341,7 @@ export class Session {
 
 export interface SessionOptions {
   readonly settings: Settings;
-  readonly shape: OutboxShape;
+  readonly shape: RelayShape;
   readonly logger: Logger;
   readonly metrics: RelayMetrics;
   /** Who this is, for people who look at the lane state or at pg_stat_activity. */

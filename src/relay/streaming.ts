@@ -13,8 +13,8 @@ import type { CatalogWatch } from '../source/catalog-watch.ts';
 import type { ReplicationConnection } from '../source/replication-connection.ts';
 import type { CatalogGuard } from './catalog-guard.ts';
 import { computeLiveness, type Liveness } from './liveness.ts';
-import type { OutboxShape } from './outbox-shape.ts';
 import { Pump } from './pump.ts';
+import type { RelayShape } from './relay-shape.ts';
 import { ReplyLimiter } from './reply-limiter.ts';
 
 /**
@@ -45,7 +45,8 @@ export class Streaming {
     this.#tracker = tracker;
     this.#liveness = computeLiveness(settings, options.walSenderTimeoutMs);
     this.#pump = new Pump({
-      router: shape.createRouter((stream) => lanes.laneOf(stream)),
+      routers: shape.createRouters((stream) => lanes.laneOf(stream)),
+      shapes: shape.appending.shapes,
       tracker,
       isSingleLane: settings.redisMode !== 'cluster',
       batchEventsMax: settings.batchEventsMax,
@@ -73,10 +74,7 @@ export class Streaming {
         },
       },
     });
-    this.#decoder = new PgoutputDecoder(
-      { columns: shape.columns, isOutbox: (relation) => shape.isOutbox(relation, options.tableOid) },
-      this.#pump,
-    );
+    this.#decoder = new PgoutputDecoder(shape.createTarget(options.tableOids), this.#pump);
   }
 
   /** Resolves with the first reason to stop streaming. Never rejects. */
@@ -285,8 +283,9 @@ export class Streaming {
 
 export interface StreamingOptions {
   readonly settings: Settings;
-  readonly shape: OutboxShape;
-  readonly tableOid: number;
+  readonly shape: RelayShape;
+  /** Of the outboxes' tables, in their order. */
+  readonly tableOids: readonly (number | null)[];
   readonly metrics: RelayMetrics;
   readonly logger: Logger;
   readonly postgres: ReplicationConnection;

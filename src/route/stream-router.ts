@@ -6,6 +6,8 @@ export interface Stream {
   readonly name: string;
   /** The number of its lane. */
   readonly lane: number;
+  /** The number of the shape that its entries have. */
+  readonly shape: number;
   /** The batch that `keyIndex` belongs to, and this stream's place among that batch's keys. */
   batchSeq: number;
   keyIndex: number;
@@ -21,6 +23,7 @@ export class StreamRouter {
   readonly #slots: readonly number[];
   readonly #forbiddenName: string;
   readonly #laneOf: (name: string) => number;
+  readonly #shape: number;
   /** Known streams by the latin1 reading of their routing bytes. */
   readonly #streams = new Map<string, Stream>();
   /** The routing bytes of the last event: outboxes come in runs. Only for templates with one placeholder. */
@@ -31,16 +34,12 @@ export class StreamRouter {
    * `slots[i]` is the decoder's slot of the template's i-th placeholder; `forbiddenName` the lane's own key; `laneOf` is
    * asked once for each new stream.
    */
-  constructor(
-    template: StreamTemplate,
-    slots: readonly number[],
-    forbiddenName: string,
-    laneOf: (name: string) => number = () => 0,
-  ) {
+  constructor(template: StreamTemplate, slots: readonly number[], options: StreamOptions) {
     this.#template = template;
     this.#slots = slots;
-    this.#forbiddenName = forbiddenName;
-    this.#laneOf = laneOf;
+    this.#forbiddenName = options.forbiddenName;
+    this.#laneOf = options.laneOf ?? (() => 0);
+    this.#shape = options.shape ?? 0;
     if (slots.length === 0) this.#lastStream = this.#create('', template.text);
   }
 
@@ -85,7 +84,7 @@ export class StreamRouter {
     }
     // Names come from data: bounded, so that a hostile producer can't fill the relay's memory.
     if (this.#streams.size >= KNOWN_STREAMS_MAX) this.#streams.clear();
-    const stream: Stream = { name, lane: this.#laneOf(name), batchSeq: -1, keyIndex: -1 };
+    const stream: Stream = { name, lane: this.#laneOf(name), shape: this.#shape, batchSeq: -1, keyIndex: -1 };
     this.#streams.set(key, stream);
     return stream;
   }
@@ -99,6 +98,12 @@ export class StreamRouter {
       `the event has no stream: \${${placeholder}} of ${JSON.stringify(this.#template.text)} is ${what}`,
     );
   }
+}
+
+export interface StreamOptions {
+  readonly forbiddenName: string;
+  readonly laneOf?: ((stream: string) => number) | undefined;
+  readonly shape?: number | undefined;
 }
 
 const KNOWN_STREAMS_MAX = 50_000;

@@ -7,25 +7,12 @@
  * EVALSHA and no shebang, so that Redis 6.2 and every Valkey run them.
  */
 
+import type { PackedShapes } from './packed-shapes.ts';
+import { type Script, scriptOf } from './script.ts';
 import { xaddLua } from './xadd-lua.ts';
 
 /** Names of the lane state's fields (one hash). `v` is the version of this format. */
 export const LANE_VERSION = '1';
-
-/** What the entry's fields are called, in the order they stand in an entry. */
-export const ENTRY_FIELDS = [
-  'id',
-  'type',
-  'aggregate_type',
-  'aggregate_id',
-  'payload',
-  'lsn',
-  'seq',
-  'committed_at',
-] as const;
-
-/** A packed event: the number of its stream's key, negative when a value is NULL, then the fields' values. */
-export const VALUES_PER_EVENT = 1 + ENTRY_FIELDS.length;
 
 /** ARGV: epoch, fence. Leaves the lane's epoch, fence and watermark in `lane`. */
 export const CHECK_HOLDER = `
@@ -58,8 +45,12 @@ end
  *
  * Answers {appended, skipped} when every event stands, {appended, skipped, refusal} when Redis refused one: those
  * before it stand and the watermark says so, nothing after it was tried.
+ *
+ * Generated from the shapes of the relay's entries: what is constant in them stands in the script.
  */
-export const APPEND_SCRIPT = `${CHECK_HOLDER}${IS_BEFORE}
+export function compileAppendScript(packed: PackedShapes): Script {
+  const { stride } = packed;
+  return scriptOf(`${CHECK_HOLDER}${IS_BEFORE}
 local watermark = lane[3]
 if is_before(watermark, ARGV[3]) then return redis.error_reply('GAP the watermark is ' .. watermark) end
 local v = cmsgpack.unpack(ARGV[6])
@@ -72,16 +63,16 @@ local function hex(lsn, seq)
 end
 local pcall = redis.pcall
 for e = 0, count - 1 do
-  local i = e * ${VALUES_PER_EVENT} + 1
-  if resent and not is_before(watermark, hex(v[i + 6], v[i + 7])) then
+  local i = e * ${stride} + 1
+  if resent and not is_before(watermark, hex(v[i + 1], v[i + 2])) then
     skipped = skipped + 1
   else
-    ${xaddLua(ENTRY_FIELDS)}
+    ${xaddLua(packed)}
     if type(reply) == 'table' then
       refusal = reply.err or 'ERR no reason given'
       if appended > 0 then
-        local last = i - ${VALUES_PER_EVENT}
-        reached = hex(v[last + 6], v[last + 7])
+        local last = i - ${stride}
+        reached = hex(v[last + 1], v[last + 2])
       end
       break
     end
@@ -92,7 +83,8 @@ if not refusal and appended > 0 then reached = ARGV[4] end
 if reached then redis.call('HSET', KEYS[1], 'watermark', reached) end
 if refusal then return {appended, skipped, refusal} end
 return {appended, skipped}
-`;
+`);
+}
 
 /**
  * KEYS: lane. ARGV: epoch, fence, floor, the position that Redis has accepted, then field, value … Notes what is about

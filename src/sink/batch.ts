@@ -1,18 +1,22 @@
+import type { Piece } from '../core/entry-shape.ts';
 import type { Lsn } from '../core/lsn.ts';
 import { type Position, positionToHex } from '../core/position.ts';
-import { VALUES_PER_EVENT } from './append-script.ts';
+import { type ComposedEvent, measurePieces, writePieces } from './composed-value.ts';
+import { PackedBytes } from './packed-bytes.ts';
+import { COMMITTED_AT, KEYS_PER_CODE, type PackedShape, type PackedShapes, PIECES } from './packed-shapes.ts';
 import type { TransactionStamp } from './transaction-stamp.ts';
 
 /** What the batch builder needs to know of a stream; it marks its place in the current batch there. */
 export interface BatchStream {
   readonly name: string;
+  /** The number of the shape that its entries have. */
+  readonly shape: number;
   batchSeq: number;
   keyIndex: number;
 }
 
 /**
- * Events on their way to Redis: one flat MessagePack array, nine values an event, copied straight from the WAL
- * chunk. Append order is commit order. A batch is built once, sent once, and never changed after it is sealed.
+ * Events on their way to Redis: one flat MessagePack array (see PackedShapes), copied straight from the WAL chunk. Append order is commit order. A batch is built once, sent once, and never changed after it is sealed.
  */
 export class Batch {
   /** Batches of a session are numbered from 1. */
@@ -20,20 +24,26 @@ export class Batch {
   /** The position before the first event: the script changes Redis only if the watermark has reached it (I2). */
   readonly previousPosition: Position;
   readonly #keys: string[] = [];
-  #bytes: Buffer;
-  #length = PACKED_START + ARRAY_HEADER_BYTES;
+  readonly #shapes: PackedShapes;
+  readonly #packed: PackedBytes;
+  /** Of one event, besides the bytes of its values. */
+  readonly #fixedBytes: number;
+  readonly #valuesMax: number;
   #eventCount = 0;
   #lastCommitLsn: Lsn;
   #lastOrdinal: number;
   #oldestCommittedAtUs = 0n;
 
-  constructor(seq: number, previousPosition: Position, bytes: Buffer) {
+  constructor(seq: number, previousPosition: Position, bytes: Buffer, shapes: PackedShapes) {
     this.seq = seq;
     this.previousPosition = previousPosition;
-    this.#bytes = bytes;
+    this.#shapes = shapes;
+    this.#packed = new PackedBytes(bytes, PACKED_START + ARRAY_HEADER_BYTES);
+    this.#valuesMax = shapes.stride - shapes.headValues;
+    this.#fixedBytes = HEAD_BYTES + this.#valuesMax * VALUE_BYTES;
     this.#lastCommitLsn = previousPosition.commitLsn;
     this.#lastOrdinal = previousPosition.ordinal;
-    if (bytes.length < EMPTY_BYTES) this.#grow(EMPTY_BYTES);
+    this.#packed.reserve(2);
   }
 
   get eventCount(): number {
@@ -42,12 +52,12 @@ export class Batch {
 
   /** The size of the packed events. */
   get byteCount(): number {
-    return this.#length - PACKED_START;
+    return this.#packed.length - PACKED_START;
   }
 
   /** The size of the memory behind this batch. */
   get capacityBytes(): number {
-    return this.#bytes.length;
+    return this.#packed.bytes.length;
   }
 
   get keys(): readonly string[] {
@@ -65,7 +75,7 @@ export class Batch {
 
   /** The memory, for the next batch to use once this one is accepted. */
   get memory(): Buffer {
-    return this.#bytes;
+    return this.#packed.bytes;
   }
 
   append(
@@ -81,41 +91,61 @@ export class Batch {
       // KEYS[1] is the lane, and Lua counts from 1.
       stream.keyIndex = this.#keys.push(stream.name) + 1;
     }
-    let needed = FIXED_BYTES_PER_EVENT;
+    const { sources, pieces } = this.#shapes.shapes[stream.shape] as PackedShape;
+    const count = sources.length;
+    let needed = this.#fixedBytes;
     let hasNull = false;
-    for (let role = 0; role < ROLE_COUNT; role += 1) {
-      const length = lengths[role] as number;
-      if (length < 0) hasNull = true;
-      else needed += length;
+    for (let index = 0; index < count; index += 1) {
+      const source = sources[index] as number;
+      if (source === COMMITTED_AT) continue;
+      const length = source >= 0 ? (lengths[source] as number) : -1;
+      if (length >= 0) needed += length;
+      else if (source >= 0) hasNull = true;
+      else {
+        const event = { bytes, starts, lengths, transaction, ordinal };
+        const composed = measurePieces(pieces[PIECES - source] as readonly Piece[], event);
+        if (composed < 0) hasNull = true;
+        else needed += composed;
+      }
     }
-    if (this.#length + needed > this.#bytes.length) this.#grow(this.#length + needed);
+    const packed = this.#packed;
+    packed.reserve(needed);
 
     if (this.#eventCount === 0) this.#oldestCommittedAtUs = transaction.committedAtUs;
     this.#eventCount += 1;
     this.#lastCommitLsn = transaction.commitLsn;
     this.#lastOrdinal = ordinal;
 
-    let at = this.#putInt16(this.#length, hasNull ? -stream.keyIndex : stream.keyIndex);
-    for (let role = 0; role < ROLE_COUNT; role += 1) {
-      const length = lengths[role] as number;
-      at = length < 0 ? this.#putNil(at) : this.#putBytes(at, bytes, starts[role] as number, length);
+    const code = stream.shape * KEYS_PER_CODE + stream.keyIndex;
+    packed.putInt(hasNull ? -code : code);
+    packed.putBytes(transaction.lsnText, 0, transaction.lsnLength);
+    packed.putDecimal(ordinal);
+    for (let index = 0; index < count; index += 1) {
+      const source = sources[index] as number;
+      if (source >= 0) {
+        const length = lengths[source] as number;
+        if (length < 0) packed.putNil();
+        else packed.putBytes(bytes, starts[source] as number, length);
+      } else if (source === COMMITTED_AT) {
+        packed.putBytes(transaction.committedAtText, 0, transaction.committedAtText.length);
+      } else {
+        const event = { bytes, starts, lengths, transaction, ordinal };
+        putPieces(packed, pieces[PIECES - source] as readonly Piece[], event);
+      }
     }
-    at = this.#putBytes(at, transaction.lsnText, 0, transaction.lsnLength);
-    at = this.#putDecimal(at, ordinal);
-    at = this.#putBytes(at, transaction.committedAtText, 0, transaction.committedAtText.length);
-    this.#length = at;
+    for (let rest = this.#valuesMax - count; rest > 0; rest -= 1) packed.putNil();
   }
 
   /** The arguments of the append script after epoch and fence. */
   seal(): { previous: string; last: string; count: number; packed: Buffer } {
-    const bytes = this.#bytes;
+    const { bytes } = this.#packed;
     bytes[PACKED_START] = 0xdd; // array 32
-    bytes.writeUInt32BE(this.#eventCount * VALUES_PER_EVENT, PACKED_START + 1);
+    bytes.writeUInt32BE(this.#eventCount * this.#shapes.stride, PACKED_START + 1);
     return {
       previous: positionToHex(this.previousPosition),
       last: positionToHex(this.lastPosition),
       count: this.#eventCount,
-      packed: bytes.subarray(PACKED_START, this.#length),
+      packed: bytes.subarray(PACKED_START, this.#packed.length),
     };
   }
 
@@ -124,78 +154,26 @@ export class Batch {
    * unless the head is longer than the room in front of them: a batch for very many streams.
    */
   frame(head: string): Buffer {
-    const bytes = this.#bytes;
-    const end = bytes.write('\r\n', this.#length, 'latin1') + this.#length;
+    const { bytes } = this.#packed;
+    const end = bytes.write('\r\n', this.#packed.length, 'latin1') + this.#packed.length;
     const headBytes = Buffer.byteLength(head);
     if (headBytes > PACKED_START)
       return Buffer.concat([Buffer.from(head), bytes.subarray(PACKED_START, end)]);
     bytes.write(head, PACKED_START - headBytes, 'utf8');
     return bytes.subarray(PACKED_START - headBytes, end);
   }
-
-  #putInt16(at: number, value: number): number {
-    const bytes = this.#bytes;
-    bytes[at] = 0xd1;
-    bytes[at + 1] = (value >> 8) & 0xff;
-    bytes[at + 2] = value & 0xff;
-    return at + 3;
-  }
-
-  #putNil(at: number): number {
-    this.#bytes[at] = 0xc0;
-    return at + 1;
-  }
-
-  #putBytes(at: number, from: Buffer, start: number, length: number): number {
-    const bytes = this.#bytes;
-    let offset = at;
-    if (length < 32) {
-      bytes[offset] = 0xa0 | length;
-      offset += 1;
-    } else if (length < 0x1_0000) {
-      bytes[offset] = 0xda;
-      bytes[offset + 1] = length >> 8;
-      bytes[offset + 2] = length & 0xff;
-      offset += 3;
-    } else {
-      bytes[offset] = 0xdb;
-      bytes.writeUInt32BE(length, offset + 1);
-      offset += 5;
-    }
-    if (length < INLINE_COPY_BYTES) {
-      // A call into native code costs more than copying a short value does.
-      for (let index = 0; index < length; index += 1) bytes[offset + index] = from[start + index] as number;
-    } else {
-      from.copy(bytes, offset, start, start + length);
-    }
-    return offset + length;
-  }
-
-  #putDecimal(at: number, value: number): number {
-    const bytes = this.#bytes;
-    if (value < 10) {
-      bytes[at] = 0xa1;
-      bytes[at + 1] = 0x30 + value;
-      return at + 2;
-    }
-    const text = String(value);
-    bytes[at] = 0xa0 | text.length;
-    for (let index = 0; index < text.length; index += 1) bytes[at + 1 + index] = text.charCodeAt(index);
-    return at + 1 + text.length;
-  }
-
-  #grow(needed: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
-    this.#bytes.copy(larger, 0, 0, this.#length);
-    this.#bytes = larger;
-  }
 }
 
 /** Room in front of the packed events, for the beginning of the command that carries them. */
 const PACKED_START = 1024;
 const ARRAY_HEADER_BYTES = 5;
-const EMPTY_BYTES = PACKED_START + ARRAY_HEADER_BYTES + 2;
-const ROLE_COUNT = 5;
-const INLINE_COPY_BYTES = 48;
-/** Number of the key, five headers of at most 5 bytes, LSN text, ordinal, commit time; the command's CR LF. */
-const FIXED_BYTES_PER_EVENT = 3 + 5 * 5 + 18 + 17 + 36 + 2;
+/** Code, LSN text and ordinal; the command's CR LF. */
+const HEAD_BYTES = 5 + 18 + 17 + 2;
+/** The header of a value; or a commit time, whole. */
+const VALUE_BYTES = 36;
+
+function putPieces(packed: PackedBytes, pieces: readonly Piece[], event: ComposedEvent): void {
+  const length = measurePieces(pieces, event);
+  if (length < 0) packed.putNil();
+  else packed.length = writePieces(packed.bytes, packed.putHeader(length), pieces, event);
+}

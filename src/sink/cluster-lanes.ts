@@ -10,7 +10,7 @@ import {
 } from './cluster-script.ts';
 import type { DurabilityWait } from './durability-wait.ts';
 import { hashTag } from './hash-slot.ts';
-import { Lane, loadScripts, pairsToRecord } from './lane.ts';
+import { type Appending, Lane, loadScripts, pairsToRecord } from './lane.ts';
 import type { AppendLane, LaneSet } from './lane-set.ts';
 import { type LanePart, type LaneState, laneFromFields, partFromFields } from './lane-state.ts';
 import type { RedisNodes } from './redis-nodes.ts';
@@ -25,16 +25,19 @@ export class ClusterLanes implements LaneSet {
   readonly #key: string;
   readonly #control: Lane;
   readonly #durability: DurabilityWait;
+  /** Null: for whoever only looks. */
+  readonly #appending: Appending | null;
   readonly #lanes: ClusterLane[] = [];
   readonly #numbers = new Map<string, number>();
   #holder = '';
   #epoch = 0;
   #fence = 0;
 
-  constructor(nodes: RedisNodes, key: string, durability: DurabilityWait) {
+  constructor(nodes: RedisNodes, key: string, durability: DurabilityWait, appending: Appending | null) {
     this.#nodes = nodes;
     this.#key = key;
-    this.#control = new Lane(nodes.nodeOf(key), key);
+    this.#appending = appending;
+    this.#control = this.#newLane(key);
     this.#durability = durability;
   }
 
@@ -45,7 +48,7 @@ export class ClusterLanes implements LaneSet {
     const parts = await Promise.all(
       listed(fields).map(async ({ tag, notedLsns }): Promise<LanePart> => {
         const key = this.#keyOf(tag);
-        const part = await new Lane(this.#nodes.nodeOf(key), key).readFields();
+        const part = await this.#newLane(key).readFields();
         const state = Object.keys(part).length === 0 ? null : partFromFields(key, part);
         return { tag, key, state, notedLsns };
       }),
@@ -58,7 +61,7 @@ export class ClusterLanes implements LaneSet {
     if (!(await this.#control.write({ ...state, watermark: ORIGIN }, replaces))) return false;
     for (const { tag } of listed(before)) {
       const key = this.#keyOf(tag);
-      await new Lane(this.#nodes.nodeOf(key), key).run(
+      await this.#newLane(key).run(
         'taking a lane into the new epoch',
         ACCEPT_LANE_SCRIPT,
         String(state.epoch),
@@ -73,7 +76,7 @@ export class ClusterLanes implements LaneSet {
 
   async raiseFence(epoch: number, holder: string): Promise<LaneState> {
     this.#holder = holder;
-    await Promise.all(this.#nodes.writers.map(loadScripts));
+    await Promise.all(this.#nodes.writers.map((node) => loadScripts(node, this.#appending)));
     // A control state that lost its tail may know an older fence than a lane does.
     for (let atLeast = 0; ; ) {
       const fields = await this.#control.raiseFence(epoch, holder, atLeast);
@@ -83,7 +86,7 @@ export class ClusterLanes implements LaneSet {
       this.#fence = control.fence;
       const parts = await Promise.all(
         listed(fields).map(async ({ tag, notedLsns }) => {
-          const lane = new Lane(this.#nodes.nodeOf(this.#keyOf(tag)), this.#keyOf(tag));
+          const lane = this.#newLane(this.#keyOf(tag));
           return { lane, tag, notedLsns, opened: await this.#open(lane) };
         }),
       );
@@ -105,6 +108,10 @@ export class ClusterLanes implements LaneSet {
     }
   }
 
+  #newLane(key: string): Lane {
+    return new Lane(this.#nodes.nodeOf(key), key, this.#appending);
+  }
+
   annotate(facts: Readonly<Record<string, string>>): Promise<void> {
     return this.#control.annotate(facts);
   }
@@ -120,7 +127,7 @@ export class ClusterLanes implements LaneSet {
         `the stream ${JSON.stringify(stream.slice(0, 64))} has braces that keep its lane out of its hash slot`,
       );
     }
-    const lane = new Lane(this.#nodes.nodeOf(key), key);
+    const lane = this.#newLane(key);
     return this.#add(new ClusterLane(tag, lane, ORIGIN, [], () => this.#openNew(tag, lane)));
   }
 

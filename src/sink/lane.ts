@@ -1,19 +1,14 @@
-import { createHash } from 'node:crypto';
 import { type Lsn, lsnToHex } from '../core/lsn.ts';
 import { comparePositions, ORIGIN, type Position, positionToHex } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import {
-  ANNOTATE_SCRIPT,
-  APPEND_SCRIPT,
-  FENCE_SCRIPT,
-  FLOOR_SCRIPT,
-  WRITE_LANE_SCRIPT,
-} from './append-script.ts';
+import { ANNOTATE_SCRIPT, FENCE_SCRIPT, FLOOR_SCRIPT, WRITE_LANE_SCRIPT } from './append-script.ts';
 import type { Batch } from './batch.ts';
+import type { PackedShapes } from './packed-shapes.ts';
 import { describePackedEvent } from './packed-event.ts';
 import { encodeCommandHead } from './command-head.ts';
 import { type LanePartState, type LaneState, laneFromFields, laneToFields } from './lane-state.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { type Script, scriptOf } from './script.ts';
 import type { RedisNode } from './redis-nodes.ts';
 import { eventRefused, isAboutOneEvent, replyError, unknownReply } from './redis-reply.ts';
 
@@ -24,13 +19,16 @@ import { eventRefused, isAboutOneEvent, replyError, unknownReply } from './redis
 export class Lane {
   readonly key: string;
   readonly node: RedisNode;
+  /** Null: nothing is appended. */
+  readonly #appending: Appending | null;
   #epoch = '';
   #fence = '';
   /** The position up to which Redis has answered for in this session, or held when it began. */
   #acceptedPosition: Position = ORIGIN;
 
-  constructor(node: RedisNode, key: string) {
+  constructor(node: RedisNode, key: string, appending: Appending | null) {
     this.node = node;
+    this.#appending = appending;
     this.key = key;
   }
 
@@ -76,11 +74,13 @@ export class Lane {
    * returned. Rejects otherwise: with a refusal of one event, EVENT_REFUSED, and everything before it stands.
    */
   async append(batch: Batch): Promise<{ readonly skipped: number }> {
+    if (this.#appending === null) throw new WalrelayError('BUG', 'a lane that was opened for looking only');
+    const { script, shapes } = this.#appending;
     const { previous, last, count, packed } = batch.seal();
     const head = encodeCommandHead(
       [
         'EVALSHA',
-        APPEND_SHA,
+        script.sha,
         String(batch.keys.length + 1),
         this.key,
         ...batch.keys,
@@ -94,7 +94,7 @@ export class Lane {
     );
     const reply = await this.node.writer.commandFrame('a batch', 'EVALSHA', batch.frame(head));
     const [appended, skipped, refusal] = readAppendReply(reply);
-    if (refusal !== null) throw refusedEvent(refusal, batch, packed, appended + skipped);
+    if (refusal !== null) throw refusedEvent(refusal, batch, packed, appended + skipped, shapes);
     if (appended + skipped !== count) {
       throw new WalrelayError('BUG', `Redis answered for ${appended + skipped} of ${count} events`);
     }
@@ -112,7 +112,7 @@ export class Lane {
     const reply = await this.node.waiter.command(
       'noting the floor',
       'EVALSHA',
-      FLOOR_SHA,
+      FLOOR.sha,
       1,
       this.key,
       this.#epoch,
@@ -154,22 +154,23 @@ export class Lane {
   }
 }
 
+/** The shapes of a relay's entries, and the script that was generated from them. */
+export interface Appending {
+  readonly shapes: PackedShapes;
+  readonly script: Script;
+}
+
 /** Loads the scripts of the hot path, so that the first batch pays no extra round trip. */
-export async function loadScripts(redis: RedisConnection): Promise<void> {
-  const scripts = [
-    [APPEND_SCRIPT, APPEND_SHA],
-    [FLOOR_SCRIPT, FLOOR_SHA],
-  ] as const;
+export async function loadScripts(redis: RedisConnection, appending: Appending | null): Promise<void> {
   await Promise.all(
-    scripts.map(async ([script, sha]) => {
-      const reply = await redis.command('loading a script', 'SCRIPT', 'LOAD', script);
+    (appending === null ? [FLOOR] : [appending.script, FLOOR]).map(async ({ text, sha }) => {
+      const reply = await redis.command('loading a script', 'SCRIPT', 'LOAD', text);
       if (reply !== sha) throw unknownReply('the loading of a script');
     }),
   );
 }
 
-const APPEND_SHA = createHash('sha1').update(APPEND_SCRIPT).digest('hex');
-const FLOOR_SHA = createHash('sha1').update(FLOOR_SCRIPT).digest('hex');
+const FLOOR = scriptOf(FLOOR_SCRIPT);
 
 function readAppendReply(reply: unknown): [appended: number, skipped: number, refusal: string | null] {
   if (Array.isArray(reply)) {
@@ -182,9 +183,15 @@ function readAppendReply(reply: unknown): [appended: number, skipped: number, re
   throw unknownReply('a batch');
 }
 
-function refusedEvent(refusal: string, batch: Batch, packed: Buffer, index: number): WalrelayError {
+function refusedEvent(
+  refusal: string,
+  batch: Batch,
+  packed: Buffer,
+  index: number,
+  shapes: PackedShapes,
+): WalrelayError {
   if (!isAboutOneEvent(refusal)) return replyError(refusal, 'an event');
-  const event = describePackedEvent(packed, index, batch.keys);
+  const event = describePackedEvent(packed, index, batch.keys, shapes);
   const { id, stream, lsn, seq } = event;
   return eventRefused(refusal, { id, stream, where: `${lsn} #${seq}` }, { lsn, seq });
 }

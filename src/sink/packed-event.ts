@@ -1,4 +1,4 @@
-import { VALUES_PER_EVENT } from './append-script.ts';
+import { KEYS_PER_CODE, type PackedShapes } from './packed-shapes.ts';
 
 /** What names an event to an operator. Never its payload. */
 export interface EventName {
@@ -9,21 +9,29 @@ export interface EventName {
 }
 
 /** Reads one event back out of a sealed batch, to name it in an error. Slow, and only ever used for that. */
-export function describePackedEvent(packed: Buffer, index: number, keys: readonly string[]): EventName {
+export function describePackedEvent(
+  packed: Buffer,
+  index: number,
+  keys: readonly string[],
+  { shapes, stride, headValues }: PackedShapes,
+): EventName {
   const values: (string | number | null)[] = [];
   let offset = 5;
-  for (let skip = index * VALUES_PER_EVENT; skip > 0; skip -= 1) offset = readValue(packed, offset).next;
-  for (let count = 0; count < VALUES_PER_EVENT; count += 1) {
+  for (let skip = index * stride; skip > 0; skip -= 1) offset = readValue(packed, offset).next;
+  for (let count = 0; count < stride; count += 1) {
     const { value, next } = readValue(packed, offset);
     values.push(value);
     offset = next;
   }
+  const code = Math.abs(Number(values[0]));
+  const idValue = shapes[Math.floor(code / KEYS_PER_CODE)]?.idValue ?? -1;
+  const id = idValue === -1 ? '(not in the entry)' : (values[headValues + idValue] ?? '(NULL)');
   return {
     // KEYS[1] is the lane and Lua counts from 1.
-    stream: keys[Math.abs(Number(values[0])) - 2] ?? '?',
-    id: String(values[1] ?? '(NULL)').slice(0, 100),
-    lsn: String(values[6]),
-    seq: String(values[7]),
+    stream: keys[(code % KEYS_PER_CODE) - 2] ?? '?',
+    id: String(id).slice(0, 100),
+    lsn: String(values[1]),
+    seq: String(values[2]),
   };
 }
 
@@ -31,6 +39,7 @@ export function describePackedEvent(packed: Buffer, index: number, keys: readonl
 function readValue(bytes: Buffer, offset: number): { value: string | number | null; next: number } {
   const kind = bytes[offset] as number;
   if (kind === 0xc0) return { value: null, next: offset + 1 };
+  if (kind === 0xd2) return { value: bytes.readInt32BE(offset + 1), next: offset + 5 };
   if (kind === 0xd1) return { value: bytes.readInt16BE(offset + 1), next: offset + 3 };
   let start = offset + 1;
   let length = kind & 0x1f;

@@ -1,5 +1,8 @@
+import type { Piece } from '../core/entry-shape.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { POLLED_ENTRY_FIELDS, VALUES_PER_POLLED_EVENT } from './publish-script.ts';
+import { measurePieces, writePieces } from './composed-value.ts';
+import { PackedBytes } from './packed-bytes.ts';
+import { KEYS_PER_CODE, type PackedShape, type PackedShapes, PIECES } from './packed-shapes.ts';
 
 export interface PublishBatchLimits {
   readonly batchEventsMax: number;
@@ -9,37 +12,44 @@ export interface PublishBatchLimits {
 
 /** Finds the stream of the event whose values lie in `bytes`, by their slots. Throws for an event that has none. */
 export interface PublishRouter {
-  route(bytes: Buffer, starts: Int32Array, lengths: Int32Array): { readonly name: string };
+  /** Null: the event is filtered out. */
+  route(
+    bytes: Buffer,
+    starts: Int32Array,
+    lengths: Int32Array,
+  ): { readonly name: string; readonly shape: number } | null;
 }
 
 /**
- * The rows of one script call: a flat MessagePack array, written straight from the text that Postgres sent. Used again
- * for the next call once Redis has answered; a worker has one.
+ * The rows of one script call: a flat MessagePack array. Used again for the next call once Redis has answered; a worker
+ * has one.
  */
 export class PublishBatch {
+  readonly shapes: PackedShapes;
   readonly #limits: PublishBatchLimits;
-  /** How the text of a value stands for its bytes: as it is, or as hex where the database has no encoding. */
-  readonly #encoding: ValueEncoding;
+  readonly #encodings: readonly ValueEncoding[];
   readonly #router: PublishRouter;
   readonly #keys: string[] = [];
   readonly #keyNumbers = new Map<string, number>();
   readonly #keyOfEvent: number[] = [];
   readonly #starts: Int32Array;
   readonly #lengths: Int32Array;
-  #bytes: Buffer;
-  #length = HEADER_BYTES;
+  /** The values of the row in hand, as bytes, by slot. */
+  #row = Buffer.allocUnsafeSlow(1024);
+  #packed: PackedBytes;
 
-  /** `valueCount`: the entry's values and whatever else the stream's name is made of. */
+  /** `encodings`: for each slot, how the text of a value stands for its bytes. */
   constructor(
     limits: PublishBatchLimits,
-    options: { encoding: ValueEncoding; router: PublishRouter; valueCount: number },
+    options: { shapes: PackedShapes; encodings: readonly ValueEncoding[]; router: PublishRouter },
   ) {
+    this.shapes = options.shapes;
     this.#limits = limits;
-    this.#encoding = options.encoding;
+    this.#encodings = options.encodings;
     this.#router = options.router;
-    this.#starts = new Int32Array(options.valueCount);
-    this.#lengths = new Int32Array(options.valueCount);
-    this.#bytes = Buffer.allocUnsafeSlow(limits.batchBytesMax);
+    this.#starts = new Int32Array(options.encodings.length);
+    this.#lengths = new Int32Array(options.encodings.length);
+    this.#packed = new PackedBytes(Buffer.allocUnsafeSlow(limits.batchBytesMax), HEADER_BYTES);
   }
 
   get eventCount(): number {
@@ -47,7 +57,7 @@ export class PublishBatch {
   }
 
   get byteCount(): number {
-    return this.#length;
+    return this.#packed.length;
   }
 
   get keys(): readonly string[] {
@@ -62,66 +72,98 @@ export class PublishBatch {
     this.#keys.length = 0;
     this.#keyNumbers.clear();
     this.#keyOfEvent.length = 0;
-    this.#length = HEADER_BYTES;
+    const { batchBytesMax } = this.#limits;
     // One that grew for a large event gives the memory back.
-    if (this.#bytes.length > 2 * this.#limits.batchBytesMax) {
-      this.#bytes = Buffer.allocUnsafeSlow(this.#limits.batchBytesMax);
-    }
+    const isLarge = this.#packed.bytes.length > 2 * batchBytesMax;
+    const bytes = isLarge ? Buffer.allocUnsafeSlow(batchBytesMax) : this.#packed.bytes;
+    this.#packed = new PackedBytes(bytes, HEADER_BYTES);
+    if (this.#row.length > batchBytesMax) this.#row = Buffer.allocUnsafeSlow(1024);
   }
 
   /**
-   * Takes the values of a row, which begin at `row[from]`. False when the batch is full and has to go out first; a row
-   * that is larger than a batch goes alone. Throws what makes the event impassable, and is then as it was before.
+   * Takes the values of a row, which begin at `row[from]`. `full`: the batch has to go out first; a row that is larger than
+   * a batch goes alone. `dropped`: its route says that it is no event. Throws what makes the event impassable, and is then
+   * as it was before.
    */
-  add(row: readonly (string | null)[], from: number): boolean {
+  add(row: readonly (string | null)[], from: number): 'added' | 'full' | 'dropped' {
     const { batchEventsMax, batchBytesMax, eventBytesMax } = this.#limits;
-    const lengths = this.#lengths;
-    const encoding = this.#encoding;
-    let valueBytes = 0;
-    for (let slot = 0; slot < lengths.length; slot += 1) {
-      const value = row[from + slot] ?? null;
-      lengths[slot] = value === null ? -1 : Buffer.byteLength(value, encoding);
-      if (value !== null) valueBytes += lengths[slot] as number;
-    }
+    const valueBytes = this.#read(row, from);
     if (valueBytes > eventBytesMax) {
       throw new WalrelayError(
         'EVENT_TOO_LARGE',
         `the event has ${valueBytes} bytes, more than ${eventBytesMax}`,
       );
     }
-    const needed = KEY_BYTES + VALUE_HEADER_BYTES_MAX * lengths.length + valueBytes;
-    if (
-      this.eventCount > 0 &&
-      (this.eventCount === batchEventsMax || this.#length + needed > batchBytesMax)
-    ) {
-      return false;
-    }
-    if (this.#length + needed > this.#bytes.length) this.#grow(this.#length + needed);
+    if (this.eventCount > 0 && this.eventCount === batchEventsMax) return 'full';
+    const stream = this.#router.route(this.#row, this.#starts, this.#lengths);
+    if (stream === null) return 'dropped';
+    if (this.#keys.length === BATCH_KEYS_MAX && !this.#keyNumbers.has(stream.name)) return 'full';
+    const { sources, pieces } = this.shapes.shapes[stream.shape] as PackedShape;
+    const event = {
+      bytes: this.#row,
+      starts: this.#starts,
+      lengths: this.#lengths,
+      transaction: null,
+      ordinal: 0,
+    };
+    const sizes = Array.from(sources, (source) =>
+      source >= 0
+        ? (this.#lengths[source] as number)
+        : measurePieces(pieces[PIECES - source] as readonly Piece[], event),
+    );
+    const needed =
+      sizes.reduce((sum, size) => sum + Math.max(0, size), CODE_BYTES) +
+      VALUE_HEADER_BYTES_MAX * this.shapes.stride;
+    if (this.eventCount > 0 && this.#packed.length + needed > batchBytesMax) return 'full';
+    this.#packed.reserve(needed);
 
-    let hasNull = false;
-    let at = this.#length + KEY_BYTES;
-    let end = at;
-    for (let slot = 0; slot < lengths.length; slot += 1) {
-      at = this.#put(at, row[from + slot] ?? null, slot);
-      // What follows the fields only serves the stream's name: the next event is written over it.
-      if (slot < POLLED_ENTRY_FIELDS.length) {
-        end = at;
-        if ((lengths[slot] as number) < 0) hasNull = true;
-      }
-    }
-    const stream = this.#router.route(this.#bytes, this.#starts, lengths);
     const key = this.#keyNumber(stream.name);
-    this.#putKey(hasNull ? -key : key);
+    const code = stream.shape * KEYS_PER_CODE + key;
+    this.#packed.putInt(sizes.some((size) => size < 0) ? -code : code);
+    sizes.forEach((size, place) => {
+      const source = sources[place] as number;
+      if (size < 0) this.#packed.putNil();
+      else if (source >= 0) this.#packed.putBytes(this.#row, this.#starts[source] as number, size);
+      else {
+        const at = this.#packed.putHeader(size);
+        this.#packed.length = writePieces(
+          this.#packed.bytes,
+          at,
+          pieces[PIECES - source] as readonly Piece[],
+          event,
+        );
+      }
+    });
+    for (let rest = this.shapes.stride - 1 - sizes.length; rest > 0; rest -= 1) this.#packed.putNil();
     this.#keyOfEvent.push(key);
-    this.#length = end;
-    return true;
+    return 'added';
   }
 
   /** The arguments of the script. The bytes stay what they are until `clear`. */
   seal(): { readonly count: number; readonly packed: Buffer } {
-    this.#bytes[0] = 0xdd; // array 32
-    this.#bytes.writeUInt32BE(this.eventCount * VALUES_PER_POLLED_EVENT, 1);
-    return { count: this.eventCount, packed: this.#bytes.subarray(0, this.#length) };
+    const { bytes, length } = this.#packed;
+    bytes[0] = 0xdd; // array 32
+    bytes.writeUInt32BE(this.eventCount * this.shapes.stride, 1);
+    return { count: this.eventCount, packed: bytes.subarray(0, length) };
+  }
+
+  /** Lays the values of a row out as bytes. Returns how many there are. */
+  #read(row: readonly (string | null)[], from: number): number {
+    let needed = 0;
+    this.#encodings.forEach((encoding, slot) => {
+      const value = row[from + slot] ?? null;
+      const length = value === null ? -1 : Buffer.byteLength(value, encoding);
+      this.#starts[slot] = needed;
+      this.#lengths[slot] = length;
+      needed += Math.max(0, length);
+    });
+    if (needed > this.#row.length) this.#row = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#row.length));
+    this.#encodings.forEach((encoding, slot) => {
+      const value = row[from + slot] ?? null;
+      if (value !== null)
+        this.#row.write(value, this.#starts[slot] as number, this.#lengths[slot] as number, encoding);
+    });
+    return needed;
   }
 
   #keyNumber(name: string): number {
@@ -132,44 +174,12 @@ export class PublishBatch {
     this.#keyNumbers.set(name, number);
     return number;
   }
-
-  #putKey(key: number): void {
-    this.#bytes[this.#length] = 0xd1; // int 16
-    this.#bytes.writeInt16BE(key, this.#length + 1);
-  }
-
-  #put(at: number, value: string | null, slot: number): number {
-    const bytes = this.#bytes;
-    if (value === null) {
-      bytes[at] = 0xc0;
-      return at + 1;
-    }
-    const length = this.#lengths[slot] as number;
-    let start = at + 1;
-    if (length < 32) {
-      bytes[at] = 0xa0 | length;
-    } else if (length < 0x1_0000) {
-      bytes[at] = 0xda;
-      bytes.writeUInt16BE(length, start);
-      start += 2;
-    } else {
-      bytes[at] = 0xdb;
-      bytes.writeUInt32BE(length, start);
-      start += 4;
-    }
-    this.#starts[slot] = start;
-    return start + bytes.write(value, start, length, this.#encoding);
-  }
-
-  #grow(needed: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
-    this.#bytes.copy(larger, 0, 0, this.#length);
-    this.#bytes = larger;
-  }
 }
 
 export type ValueEncoding = 'utf8' | 'hex';
 
+/** A script gets its keys as a Lua table; and a code has room for so many. */
+const BATCH_KEYS_MAX = 1000;
 const HEADER_BYTES = 5;
-const KEY_BYTES = 3;
+const CODE_BYTES = 5;
 const VALUE_HEADER_BYTES_MAX = 5;

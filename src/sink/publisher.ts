@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import type { PackedShapes } from './packed-shapes.ts';
 import type { PublishBatch } from './publish-batch.ts';
-import { PUBLISH_SCRIPT } from './publish-script.ts';
+import { compilePublishScript } from './publish-script.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
+import type { Script } from './script.ts';
 
 export interface PublishOutcome {
   /** How many events of the batch stand in their streams, from its first on. */
@@ -14,15 +15,19 @@ export interface PublishOutcome {
 
 /** Sends batches of polled rows. Knows nothing of where they came from. */
 export class Publisher {
+  readonly shapes: PackedShapes;
   readonly #redis: RedisConnection;
+  readonly #script: Script;
 
-  constructor(redis: RedisConnection) {
+  constructor(redis: RedisConnection, shapes: PackedShapes) {
     this.#redis = redis;
+    this.shapes = shapes;
+    this.#script = compilePublishScript(shapes);
   }
 
   /** So that the first batch pays no extra round trip. */
   async loadScript(): Promise<void> {
-    await this.#redis.command('loading a script', 'SCRIPT', 'LOAD', PUBLISH_SCRIPT);
+    await this.#redis.command('loading a script', 'SCRIPT', 'LOAD', this.#script.text);
   }
 
   /**
@@ -34,7 +39,7 @@ export class Publisher {
     const reply = await this.#redis.command(
       'a batch',
       'EVALSHA',
-      PUBLISH_SHA,
+      this.#script.sha,
       batch.keys.length,
       ...batch.keys,
       count,
@@ -59,8 +64,6 @@ export function readPublishOutcome(
   }
   return { accepted, refusal: null };
 }
-
-const PUBLISH_SHA = createHash('sha1').update(PUBLISH_SCRIPT).digest('hex');
 
 /** Strict: an answer that the script never gives must not count as delivered (I8). */
 export function readPublishReply(reply: unknown): [accepted: number, refusal: string | null] {

@@ -1,4 +1,5 @@
-import { POLLED_ENTRY_FIELDS, VALUES_PER_POLLED_EVENT } from './publish-script.ts';
+import type { PackedShapes } from './packed-shapes.ts';
+import { type Script, scriptOf } from './script.ts';
 import { xaddLua } from './xadd-lua.ts';
 
 /**
@@ -16,7 +17,8 @@ export const RECOVERED_AT = 'recovered_at';
  * Answers {appended} when every event stands, {appended, refusal} when Redis refused one: those before it stand,
  * nothing after it was tried.
  */
-export const RECOVER_SCRIPT = `
+export function compileRecoverScript(packed: PackedShapes): Script {
+  return scriptOf(`
 local lane = redis.call('HMGET', KEYS[#KEYS], 'epoch', 'fence')
 if not lane[1] then return redis.error_reply('NOLANE the lane state is gone') end
 if lane[1] ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. lane[1]) end
@@ -24,9 +26,10 @@ if lane[2] ~= ARGV[2] then return redis.error_reply('FENCED by session ' .. lane
 local v = cmsgpack.unpack(ARGV[4])
 local pcall = redis.pcall
 for e = 0, tonumber(ARGV[3]) - 1 do
-  local i = e * ${VALUES_PER_POLLED_EVENT} + 1
-  ${xaddLua(POLLED_ENTRY_FIELDS, { [RECOVERED_AT]: 'ARGV[5]' })}
+  local i = e * ${packed.stride} + 1
+  ${xaddLua(packed, { same: { [RECOVERED_AT]: 'ARGV[5]' } })}
   if type(reply) == 'table' then return {e, reply.err or 'ERR no reason given'} end
 end
 return {tonumber(ARGV[3])}
-`;
+`);
+}

@@ -1,23 +1,28 @@
-import { createHash } from 'node:crypto';
 import type { LaneSet } from './lane-set.ts';
 import type { PublishBatch } from './publish-batch.ts';
 import { type PublishOutcome, readPublishOutcome } from './publisher.ts';
-import { RECOVER_SCRIPT } from './recovery-script.ts';
+import type { PackedShapes } from './packed-shapes.ts';
+import { compileRecoverScript } from './recovery-script.ts';
 import type { RedisNodes } from './redis-nodes.ts';
+import type { Script } from './script.ts';
 
 /** Appends rows to streams whose lanes are held under the fence of a recovery. */
 export class RecoveryWriter {
+  readonly shapes: PackedShapes;
   readonly #lanes: LaneSet;
+  readonly #script: Script;
 
-  private constructor(lanes: LaneSet) {
+  private constructor(lanes: LaneSet, shapes: PackedShapes, script: Script) {
+    this.shapes = shapes;
     this.#lanes = lanes;
+    this.#script = script;
   }
 
   /** `lanes`: after their fence was raised. */
-  static async open(nodes: RedisNodes, lanes: LaneSet): Promise<RecoveryWriter> {
-    for (const node of nodes.writers)
-      await node.command('loading a script', 'SCRIPT', 'LOAD', RECOVER_SCRIPT);
-    return new RecoveryWriter(lanes);
+  static async open(nodes: RedisNodes, lanes: LaneSet, shapes: PackedShapes): Promise<RecoveryWriter> {
+    const script = compileRecoverScript(shapes);
+    for (const node of nodes.writers) await node.command('loading a script', 'SCRIPT', 'LOAD', script.text);
+    return new RecoveryWriter(lanes, shapes, script);
   }
 
   /**
@@ -30,7 +35,7 @@ export class RecoveryWriter {
   ): Promise<PublishOutcome> {
     const lane = await this.#lanes.heldLane(batch.streamOf(0));
     const { count, packed } = batch.seal();
-    const reply = await lane.runOnStreams('a batch', RECOVER_SHA, batch.keys, [
+    const reply = await lane.runOnStreams('a batch', this.#script.sha, batch.keys, [
       count,
       packed,
       options.at.toISOString(),
@@ -38,5 +43,3 @@ export class RecoveryWriter {
     return readPublishOutcome(reply, batch, options.idOf);
   }
 }
-
-const RECOVER_SHA = createHash('sha1').update(RECOVER_SCRIPT).digest('hex');

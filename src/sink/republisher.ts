@@ -4,7 +4,7 @@ import type { PublishBatch } from './publish-batch.ts';
 import { readPublishReply } from './publisher.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
-import { RECOVER_SCRIPT, REPLAY_SCRIPT } from './republish-script.ts';
+import { repairScript, replayScript } from './republish-script.ts';
 
 /** Appends batches of table rows a second way. Resolves when all of a batch stand, with their number. */
 export interface Republisher {
@@ -28,7 +28,7 @@ export class Replayer implements Republisher {
     const reply = await this.#redis.command(
       'a replay',
       'EVAL',
-      REPLAY_SCRIPT,
+      replayScript(batch.shapes),
       keys.length,
       ...keys,
       count,
@@ -67,7 +67,7 @@ export class Recoverer implements Republisher {
     const reply = await this.#redis.command(
       'a recovery',
       'EVAL',
-      RECOVER_SCRIPT,
+      repairScript(batch.shapes),
       batch.keys.length + 1,
       this.#seen.key,
       ...batch.keys,

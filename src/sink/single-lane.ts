@@ -3,7 +3,7 @@ import { ORIGIN, type Position } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Batch } from './batch.ts';
 import type { DurabilityWait } from './durability-wait.ts';
-import { Lane, loadScripts } from './lane.ts';
+import { type Appending, Lane, loadScripts } from './lane.ts';
 import type { AppendLane, LaneSet } from './lane-set.ts';
 import { type LaneState, laneFromFields } from './lane-state.ts';
 import type { RedisNodes } from './redis-nodes.ts';
@@ -12,10 +12,13 @@ import type { RedisNodes } from './redis-nodes.ts';
 export class SingleLane implements LaneSet, AppendLane {
   readonly #lane: Lane;
   readonly #durability: DurabilityWait;
+  /** Null: for whoever only looks. */
+  readonly #appending: Appending | null;
   #watermark: Position = ORIGIN;
 
-  constructor(nodes: RedisNodes, key: string, durability: DurabilityWait) {
-    this.#lane = new Lane(nodes.nodeOf(key), key);
+  constructor(nodes: RedisNodes, key: string, durability: DurabilityWait, appending: Appending | null) {
+    this.#lane = new Lane(nodes.nodeOf(key), key, appending);
+    this.#appending = appending;
     this.#durability = durability;
   }
 
@@ -32,7 +35,7 @@ export class SingleLane implements LaneSet, AppendLane {
   }
 
   async raiseFence(epoch: number, holder: string): Promise<LaneState> {
-    await loadScripts(this.#lane.node.writer);
+    await loadScripts(this.#lane.node.writer, this.#appending);
     const fields = await this.#lane.raiseFence(epoch, holder);
     const state = laneFromFields(this.#lane.key, fields);
     if (state === null) throw new WalrelayError('LANE_MISSING', `the lane state ${this.#lane.key} is gone`);

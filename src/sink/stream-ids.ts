@@ -19,6 +19,12 @@ export interface StreamFacts {
   readonly deletedUpToUs: number | null;
 }
 
+/** Which fields of an entry say its id and its commit time; null where none does. */
+export interface IdFields {
+  readonly id: string | null;
+  readonly committedAt: string | null;
+}
+
 /** Every stream whose name fits `pattern` (of SCAN), each once. */
 export async function* findStreams(redis: RedisConnection, pattern: string): AsyncGenerator<string> {
   const seen = new Set<string>();
@@ -49,6 +55,7 @@ export async function* findStreams(redis: RedisConnection, pattern: string): Asy
 export async function readStreamIds(
   redis: RedisConnection,
   name: string,
+  fields: IdFields,
   take: (id: string) => void,
 ): Promise<StreamFacts> {
   let entries = 0;
@@ -56,7 +63,7 @@ export async function readStreamIds(
   let newest: string | null = null;
   let firstId: string | null = null;
   for (let from: string | null = '-'; from !== null; ) {
-    const page: Page = await readPage(redis, name, from);
+    const page: Page = await readPage(redis, name, from, fields);
     for (const id of page.ids) take(id);
     entries += page.ids.length;
     firstId ??= page.firstId;
@@ -67,7 +74,7 @@ export async function readStreamIds(
   const info = await readInfo(redis, name);
   if (info.firstId !== firstId) {
     // Trimmed while it was read: what was cut off before it was read counts as cut off, not as missing.
-    const now = await readPage(redis, name, '-');
+    const now = await readPage(redis, name, '-', fields);
     oldest = now.oldest ?? newest;
   }
   return {
@@ -89,7 +96,7 @@ interface Page {
   readonly newest: string | null;
 }
 
-async function readPage(redis: RedisConnection, name: string, from: string): Promise<Page> {
+async function readPage(redis: RedisConnection, name: string, from: string, fields: IdFields): Promise<Page> {
   const reply = await redis.command(
     `reading ${name}`,
     'EVAL',
@@ -99,6 +106,8 @@ async function readPage(redis: RedisConnection, name: string, from: string): Pro
     from,
     ENTRIES_PER_PAGE,
     BYTES_PER_PAGE,
+    fields.id ?? '',
+    fields.committedAt ?? '',
   );
   const [firstId, lastId, isLast, oldest, newest, ids] = reply as [
     string,
@@ -163,7 +172,7 @@ const ENTRIES_PER_PAGE = 2000;
 const BYTES_PER_PAGE = 1024 * 1024;
 
 /**
- * KEYS: stream. ARGV: from where on, how many entries, how many bytes of them. It begins with one entry and doubles:
+ * KEYS: stream. ARGV: from where on, how many entries, how many bytes of them, the fields of id and commit time. It begins with one entry and doubles:
  * nobody knows how large they are. Answers {first entry's ID, last one's, whether it was the stream's last, commit time
  * of the first entry that has one and of the last, event ids}.
  */
@@ -180,9 +189,9 @@ while seen < entries_max and bytes < bytes_max do
     if first == '' then first = last end
     for f = 1, #fields, 2 do
       bytes = bytes + #fields[f] + #fields[f + 1]
-      if fields[f] == 'id' then
+      if fields[f] == ARGV[4] then
         ids[#ids + 1] = fields[f + 1]
-      elseif fields[f] == 'committed_at' then
+      elseif fields[f] == ARGV[5] then
         newest = fields[f + 1]
         if oldest == '' then oldest = newest end
       end

@@ -1,28 +1,81 @@
+import { luaText } from './lua-text.ts';
+import { KEYS_PER_CODE, type PackedField, type PackedShapes } from './packed-shapes.ts';
+
 /**
- * Lua, for a script that has unpacked its events into the flat array `v`: appends the event whose values begin behind
- * `v[i]` and puts what XADD answers into `reply`. `v[i]` is the number of the stream's key, negative when a value is NULL, whose field is
- * left out. Names are constants of the script, not sent with each event. Needs a local `pcall` for redis.pcall.
+ * Lua, for a script that has unpacked its events into the flat array `v`: appends the event whose values begin at `v[i]`
+ * and puts what XADD answers into `reply`. `v[i]` is the event's code: it names the stream's key and the shape, and is
+ * negative when a value is NULL, whose field is left out. Names are constants of the script, not sent with each event.
+ * Needs a local `pcall` for redis.pcall.
  *
- * `same`: further fields behind them, each with the Lua of a value that all events share.
+ * `same`: further fields behind them, each with the Lua of a value that all events share. `keyOffset`: how many keys of
+ * the script stand in front of those that the events count.
  */
-export function xaddLua(fields: readonly string[], same: Readonly<Record<string, string>> = {}): string {
-  const shared = Object.entries(same).map(([name, value]) => `'${name}', ${value}`);
-  const pairs = [...fields.map((name, index) => `'${name}', v[i + ${index + 1}]`), ...shared].join(', ');
-  const names = fields.map((name) => `'${name}'`).join(', ');
-  return `local key, reply = v[i], nil
-    if key > 0 then
-      reply = pcall('XADD', KEYS[key], '*', ${pairs})
+export function xaddLua(
+  packed: PackedShapes,
+  { same = {}, keyOffset = 0 }: { same?: Readonly<Record<string, string>>; keyOffset?: number } = {},
+): string {
+  const { shapes, headValues } = packed;
+  const shared = Object.entries(same).map(([name, value]) => ({ name: luaText(name), value }));
+  const offset = keyOffset === 0 ? '' : ` + ${keyOffset}`;
+  const bodies = shapes.map((shape) => {
+    const fields = shape.fields.map((field) => ({
+      name: luaText(field.name),
+      value: valueLua(field, headValues),
+    }));
+    return `if code > 0 then
+      ${fields.length > ARGUMENT_FIELDS_MAX ? fromTables(fields, shared) : fromArguments([...fields, ...shared])}
     else
-      local names = {${names}}
+      ${fromTables(fields, shared)}
+    end`;
+  });
+  if (bodies.length === 1) {
+    return `local code, reply = v[i], nil
+    local key = KEYS[(code > 0 and code or -code)${offset}]
+    ${bodies[0]}`;
+  }
+  const branches = bodies.map(
+    (body, number) => `${number === 0 ? 'if' : 'elseif'} shape == ${number} then\n    ${body}`,
+  );
+  return `local code, reply = v[i], nil
+    local key = (code > 0 and code or -code) % ${KEYS_PER_CODE}
+    local shape = ((code > 0 and code or -code) - key) / ${KEYS_PER_CODE}
+    key = KEYS[key${offset}]
+    ${branches.join('\n    ')}
+    else
+      reply = {err = 'ERR an event of an unknown shape'}
+    end`;
+}
+
+/** Lua passes arguments in registers, of which a function has 250. */
+const ARGUMENT_FIELDS_MAX = 60;
+
+interface LuaField {
+  readonly name: string;
+  readonly value: string;
+}
+
+function fromArguments(fields: readonly LuaField[]): string {
+  return `reply = pcall('XADD', key, '*', ${fields.map(({ name, value }) => `${name}, ${value}`).join(', ')})`;
+}
+
+function fromTables(fields: readonly LuaField[], shared: readonly LuaField[]): string {
+  const all = [...fields, ...shared];
+  return `local names = {${all.map(({ name }) => name).join(', ')}}
+      local values = {${all.map(({ value }) => value).join(', ')}}
       local fields = {}
-      for f = 1, ${fields.length} do
-        local value = v[i + f]
+      for f = 1, ${all.length} do
+        local value = values[f]
         if type(value) == 'string' then
           fields[#fields + 1] = names[f]
           fields[#fields + 1] = value
         end
       end
-      ${shared.map((pair) => `for _, text in ipairs({${pair}}) do fields[#fields + 1] = text end`).join('\n      ')}
-      reply = pcall('XADD', KEYS[-key], '*', unpack(fields))
-    end`;
+      reply = pcall('XADD', key, '*', unpack(fields))`;
+}
+
+function valueLua({ filledBy }: PackedField, headValues: number): string {
+  if (filledBy === 'lsn') return 'v[i + 1]';
+  if (filledBy === 'seq') return 'v[i + 2]';
+  if ('constant' in filledBy) return luaText(filledBy.constant);
+  return `v[i + ${headValues + filledBy.value}]`;
 }

@@ -1,6 +1,5 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
-import type { CatalogNames } from './catalog.ts';
-import { hexOf, quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
+import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
 import type { SnapshotReader } from './snapshot-reader.ts';
 
 /**
@@ -16,15 +15,15 @@ export interface RowOrder {
 /** Throws COLUMN_MISSING or COLUMN_UNSUITABLE when rows can't be ordered by the column. */
 export async function findRowOrder(
   reader: SnapshotReader,
-  names: CatalogNames,
+  table: QualifiedName,
   column: string,
 ): Promise<RowOrder> {
   const [found] = await reader.query(`SELECT format_type(a.atttypid, NULL) FROM pg_attribute a
-    WHERE a.attrelid = ${quoteLiteral(quoteQualified(names.table)).trim()}::regclass AND a.attname = ${quoteLiteral(column).trim()}
+    WHERE a.attrelid = ${quoteLiteral(quoteQualified(table)).trim()}::regclass AND a.attname = ${quoteLiteral(column).trim()}
       AND a.attnum > 0 AND NOT a.attisdropped`);
   const hint = 'Name a column that grows with time: --order-by, or WALRELAY_POLL_ORDER_COLUMN.';
   if (found === undefined) {
-    const message = `the table ${quoteQualified(names.table)} has no column ${quoteIdentifier(column)} to order its rows by`;
+    const message = `the table ${quoteQualified(table)} has no column ${quoteIdentifier(column)} to order its rows by`;
     throw new WalrelayError('COLUMN_MISSING', message, { hint });
   }
   return { column, isTime: found[0] === 'timestamp with time zone' };
@@ -38,25 +37,24 @@ export interface RowRange {
 }
 
 /**
- * Reads columns of all rows of the range in their order. One transaction's rows mostly share their `now()`, and a full
+ * Reads values (expressions) of all rows of the range in their order. One transaction's rows mostly share their `now()`, and a full
  * page may send a later row in front of an earlier one: so the commands of a transaction come in their order, then the
  * rows by their places. The order is total: read twice in one snapshot, rows come in the same order.
  */
 export function orderedRowsSql(
-  names: CatalogNames,
+  table: QualifiedName,
   order: RowOrder,
-  options: { readonly columns: readonly string[]; readonly range: RowRange; readonly isRaw: boolean },
+  options: { readonly values: readonly string[]; readonly range: RowRange },
 ): string {
   const key = quoteIdentifier(order.column);
-  const { range, isRaw } = options;
-  const values = options.columns.map((name) => (isRaw ? hexOf(name) : quoteIdentifier(name)));
+  const { range, values } = options;
   const made = order.isTime
     ? `CASE WHEN isfinite(${key}) THEN (extract(epoch FROM ${key}) * 1000000)::bigint END`
     : 'NULL';
   const from = range.from === null ? null : `${key} >= ${quoteLiteral(range.from).trim()}`;
   return [
     `SELECT ${[key, made, ...values].join(', ')}`,
-    `FROM ${quoteQualified(names.table)}`,
+    `FROM ${quoteQualified(table)}`,
     ...(from === null ? [] : [`WHERE ${range.withNulls ? `(${from} OR ${key} IS NULL)` : from}`]),
     `ORDER BY ${key}, age(xmin) DESC, cmin::text::bigint, tableoid, ctid`,
   ].join('\n');

@@ -7,12 +7,15 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
 /** What the columns of a new table are called. */
 export interface TableColumns {
   readonly id: string;
-  readonly aggregateType: string;
-  readonly aggregateId: string;
-  readonly type: string;
-  readonly payload: string;
+  /** Null: it is to have no such column. */
+  readonly aggregateType: string | null;
+  readonly aggregateId: string | null;
+  readonly type: string | null;
+  readonly payload: string | null;
   /** More that the stream's name is made of. */
   readonly others: readonly string[];
+  /** More that stand in the entries, where they are not NULL. */
+  readonly headers: readonly string[];
 }
 
 export function createTableSql(names: CatalogNames, columns: TableColumns): string {
@@ -20,16 +23,20 @@ export function createTableSql(names: CatalogNames, columns: TableColumns): stri
     names.table.schema === 'public'
       ? ''
       : `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(names.table.schema)};\n`;
-  const { id, aggregateType, aggregateId, type, payload, others } = columns;
-  const definitions = [
-    `${plainOrQuoted(id)} uuid PRIMARY KEY DEFAULT gen_random_uuid()`,
-    ...[aggregateType, aggregateId, type].map((name) => `${plainOrQuoted(name)} text NOT NULL`),
-    ...others.map((name) => `${plainOrQuoted(name)} text NOT NULL`),
-    `${plainOrQuoted(payload)} jsonb NOT NULL`,
-  ];
-  const used: readonly string[] = [id, aggregateType, aggregateId, type, payload, ...others];
-  if (!used.includes('created_at')) definitions.push('created_at timestamptz NOT NULL DEFAULT now()');
-  return `${schema}CREATE TABLE IF NOT EXISTS ${quoteQualified(names.table)} (\n  ${definitions.join(',\n  ')}\n);`;
+  const { id, aggregateType, aggregateId, type, payload, others, headers } = columns;
+  // A column that serves two purposes is made once, as the first of them wants it.
+  const definitions = new Map<string, string>();
+  const define = (name: string | null, definition: string) => {
+    if (name !== null && !definitions.has(name))
+      definitions.set(name, `${plainOrQuoted(name)} ${definition}`);
+  };
+  define(id, 'uuid PRIMARY KEY DEFAULT gen_random_uuid()');
+  for (const name of [aggregateType, aggregateId, type, ...others]) define(name, 'text NOT NULL');
+  define(payload, 'jsonb NOT NULL');
+  for (const name of headers) define(name, 'text');
+  if (!definitions.has('created_at'))
+    definitions.set('created_at', 'created_at timestamptz NOT NULL DEFAULT now()');
+  return `${schema}CREATE TABLE IF NOT EXISTS ${quoteQualified(names.table)} (\n  ${[...definitions.values()].join(',\n  ')}\n);`;
 }
 
 /** The usual names read better without quotes; any other may be a reserved word. */

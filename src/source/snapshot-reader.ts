@@ -32,6 +32,7 @@ export class SnapshotReader implements AsyncDisposable {
       // A policy that hides rows must be an error: hidden rows would count as never inserted.
       await reader.query('SET row_security = off');
       await reader.query('SET cursor_tuple_fraction = 1');
+      await reader.query("SET bytea_output = 'hex'");
       if (options.isRaw) await reader.query("SET client_encoding TO 'SQL_ASCII'");
     } catch (error) {
       reader.destroy();

@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { startRedis } from '../../dev/servers/redis.ts';
 import { lsnToHex, toLsn } from '../../src/core/lsn.ts';
 import { type Position, positionToHex } from '../../src/core/position.ts';
-import { ANNOTATE_SCRIPT, APPEND_SCRIPT, FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
+import { ANNOTATE_SCRIPT, FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
 import { Batch, type BatchStream } from '../../src/sink/batch.ts';
 import { LIST_LANE_SCRIPT, OPEN_LANE_SCRIPT } from '../../src/sink/cluster-script.ts';
+import { NATIVE_APPENDING, NATIVE_SHAPES } from '../support/native-outbox.ts';
 import { TransactionStamp } from '../../src/sink/transaction-stamp.ts';
 import {
   annotateScript,
@@ -130,7 +131,7 @@ class Pair {
 
   #append(): Promise<Step> {
     const from = this.#position();
-    const batch = new Batch(1, from, Buffer.alloc(0));
+    const batch = new Batch(1, from, Buffer.alloc(0), NATIVE_SHAPES);
     const streams = new Map<string, BatchStream>();
     const stamp = new TransactionStamp();
     let { commitLsn, ordinal } = this.#random.int(0, 3) === 0 ? this.#position() : from;
@@ -139,7 +140,7 @@ class Pair {
       else [commitLsn, ordinal] = [toLsn(commitLsn + BigInt(this.#random.pick([1, 0x10, 0x9000_0000]))), 0];
       stamp.set(commitLsn, 0n);
       const name = this.#random.pick(STREAMS);
-      const stream = streams.get(name) ?? { name, batchSeq: -1, keyIndex: -1 };
+      const stream = streams.get(name) ?? { name, shape: 0, batchSeq: -1, keyIndex: -1 };
       streams.set(name, stream);
       const values = ['id', 'type', 'order', this.#random.pick(['o-1', null]), '{"a": 1}'];
       const starts: number[] = [];
@@ -160,7 +161,7 @@ class Pair {
     }
     const { previous, last, count, packed } = batch.seal();
     const args = [this.#epoch(), this.#fence(), previous, last, String(count), Buffer.from(packed)];
-    return this.#call(APPEND_SCRIPT, appendScript, [this.#lane(), ...batch.keys], args);
+    return this.#call(NATIVE_APPENDING.script.text, appendScript, [this.#lane(), ...batch.keys], args);
   }
 
   #floor(): Promise<Step> {

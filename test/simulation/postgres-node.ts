@@ -86,6 +86,7 @@ export class PostgresNode {
       }
       return [];
     }
+    if (sql.startsWith('SET bytea_output')) return [];
     throw new Error(`the simulated Postgres does not know ${sql}`);
   }
 

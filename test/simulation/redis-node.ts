@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { ANNOTATE_SCRIPT, APPEND_SCRIPT, FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
+import { ANNOTATE_SCRIPT, FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
 import { LIST_LANE_SCRIPT, OPEN_LANE_SCRIPT } from '../../src/sink/cluster-script.ts';
 import type { Link } from './link.ts';
 import {
@@ -15,6 +15,7 @@ import {
   type Reply,
   type ScriptCall,
 } from './script-model.ts';
+import { NATIVE_APPENDING } from '../support/native-outbox.ts';
 
 /**
  * A Redis server. It keeps a log of all that was written, so that a crash or the promotion of a replica can take back
@@ -252,7 +253,7 @@ function shaOf(script: string): string {
 }
 
 const SCRIPTS = new Map<string, { readonly name: ScriptName; readonly model: (call: ScriptCall) => Reply }>([
-  [shaOf(APPEND_SCRIPT), { name: 'append', model: appendScript }],
+  [NATIVE_APPENDING.script.sha, { name: 'append', model: appendScript }],
   [shaOf(FLOOR_SCRIPT), { name: 'floor', model: floorScript }],
   [shaOf(FENCE_SCRIPT), { name: 'fence', model: fenceScript }],
   [shaOf(ANNOTATE_SCRIPT), { name: 'annotate', model: annotateScript }],

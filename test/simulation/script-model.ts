@@ -65,7 +65,7 @@ export function appendScript(call: ScriptCall): Reply {
     if (refusal !== null) break;
     const entry: Record<string, string> = {};
     ENTRY_NAMES.forEach((name, at) => {
-      const value = event[at + 1] ?? null;
+      const value = event[PLACES[at] as number] ?? null;
       if (value !== null) entry[name] = String(value);
     });
     const stream = state.streams.get(key);
@@ -176,13 +176,15 @@ function write(call: ScriptCall, run: () => void): void {
 
 /** Sixteen digits of commit LSN, twelve of ordinal: of one width, so that texts compare as numbers do. */
 function positionOf(event: readonly (Buffer | number | null)[]): string {
-  const [high = '', low = ''] = String(event[6]).split('/');
+  const [high = '', low = ''] = String(event[1]).split('/');
   return (
     high.padStart(8, '0') +
     low.padStart(8, '0') +
-    Number(String(event[7])).toString(16).toUpperCase().padStart(12, '0')
+    Number(String(event[2])).toString(16).toUpperCase().padStart(12, '0')
   );
 }
 
 export const WRONGTYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
+/** The native shape: code, LSN and ordinal come first. */
+const PLACES = [3, 4, 5, 6, 7, 1, 2, 8];
 const ENTRY_NAMES = ['id', 'type', 'aggregate_type', 'aggregate_id', 'payload', 'lsn', 'seq', 'committed_at'];

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Lsn, readLsn, ZERO_LSN } from '../../src/core/lsn.ts';
-import { APPEND_SCRIPT, FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
+import { FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
+import { NATIVE_APPENDING } from './native-outbox.ts';
 import type { FaultProxy, ProxiedConnection, Tap } from './fault-proxy.ts';
 
 /**
@@ -220,7 +221,7 @@ interface Armed {
   readonly resolve: () => void;
 }
 
-const APPEND_SHA = createHash('sha1').update(APPEND_SCRIPT).digest('hex');
+const APPEND_SHA = NATIVE_APPENDING.script.sha;
 const FLOOR_SHA = createHash('sha1').update(FLOOR_SCRIPT).digest('hex');
 
 /** What a command to Redis is in a relay's life; null for all that is no point. */

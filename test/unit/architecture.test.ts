@@ -73,6 +73,7 @@ test('every file of src is looked at, and its imports are found', () => {
     'core/int64.ts',
     'core/lsn.ts',
     'core/walrelay-error.ts',
+    'decode/decode-hex.ts',
     'decode/outbox-columns.ts',
   ]);
 });

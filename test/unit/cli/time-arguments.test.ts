@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { span, time } from '../../../src/cli/time-arguments.ts';
 import { timeRange } from '../../../src/cli/time-range.ts';
 import { formatUs } from '../../../src/audit/audit-report.ts';
-import type { Settings } from '../../../src/config/settings.ts';
 import { thrownCode } from '../thrown-code.ts';
 
 describe('a time', () => {
@@ -36,7 +35,7 @@ test('a span is a number with a unit', () => {
 });
 
 describe('a range', () => {
-  const settings = { columnTime: 'created_at' } as Settings;
+  const settings = [{ columnTime: 'created_at' }];
 
   test('counts --last back from now and has no end', () => {
     expect(timeRange({ last: 1_000_000n }, settings, 5_000)).toEqual({ fromUs: 4_000_000n, toUs: null });
@@ -45,7 +44,7 @@ describe('a range', () => {
   test('is refused where it contradicts itself or the table has no time', () => {
     expect(thrownCode(() => timeRange({ last: 1n, to: 2n }, settings, 0))).toBe('CONFIG_INVALID');
     expect(thrownCode(() => timeRange({ from: 2n, to: 2n }, settings, 0))).toBe('CONFIG_INVALID');
-    expect(thrownCode(() => timeRange({ from: 2n }, { columnTime: 'none' } as Settings, 0))).toBe(
+    expect(thrownCode(() => timeRange({ from: 2n }, [...settings, { columnTime: null }], 0))).toBe(
       'CONFIG_INVALID',
     );
   });

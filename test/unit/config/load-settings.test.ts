@@ -50,17 +50,24 @@ describe('what applies', () => {
       redisSentinelMaster: 'mymaster',
       redisSentinelPassword: 'none',
       durability: { level: 'reply' },
-      table: { schema: 'public', name: 'outbox' },
       publication: 'walrelay',
       slot: 'walrelay',
-      stream: 'outbox.${aggregatetype}',
       metaKey: 'walrelay:walrelay',
-      columnId: 'id',
-      columnAggregateType: 'aggregatetype',
-      columnAggregateId: 'aggregateid',
-      columnType: 'type',
-      columnPayload: 'payload',
-      columnTime: 'created_at',
+      outboxes: [
+        {
+          name: 'public.outbox',
+          table: { schema: 'public', name: 'outbox' },
+          stream: 'outbox.${aggregatetype}',
+          columnId: ['id'],
+          columnAggregateType: 'aggregatetype',
+          columnAggregateId: 'aggregateid',
+          columnType: 'type',
+          columnPayload: 'payload',
+          columnTime: 'created_at',
+          fields: {},
+          staticFields: {},
+        },
+      ],
       pollIntervalMs: 1000,
       pollBatchEventsMax: 4096,
       pollWorkers: 1,
@@ -97,7 +104,7 @@ describe('what applies', () => {
   test('the settings are frozen through and through', () => {
     const settings = load({ env: REQUIRED });
     expect(Object.isFrozen(settings)).toBe(true);
-    expect(Object.isFrozen(settings.table)).toBe(true);
+    expect(Object.isFrozen(settings.outboxes[0]?.table)).toBe(true);
   });
 
   test('flags come before the environment, the environment before the file, the file before the default', () => {
@@ -147,7 +154,7 @@ describe('what applies', () => {
       httpPort: 'off',
       eventBytesMax: 1_048_576,
       batchBytesMax: 512_000,
-      table: { schema: 'My Schema', name: 'Out Box' },
+      outboxes: [{ table: { schema: 'My Schema', name: 'Out Box' }, name: '"My Schema"."Out Box"' }],
       slot: 'walrelay',
     });
   });
@@ -205,9 +212,7 @@ describe('what is refused', () => {
       WALRELAY_POLL_MARK_COLUMN: 'at',
       WALRELAY_POLL_ORDER_COLUMN: 'at',
     },
-    'WALRELAY_COLUMN_TYPE: got "id"; expected a column of its own; columnId names': {
-      WALRELAY_COLUMN_TYPE: 'id',
-    },
+    'WALRELAY_COLUMN_ID: got "id,id"; expected a name of 1 to 63 bytes': { WALRELAY_COLUMN_ID: 'id,id' },
     'WALRELAY_EVENT_BYTES_MAX_: unknown': { WALRELAY_EVENT_BYTES_MAX_: '1' },
     'WALRELAY_DATABASE_URL: unknown variable; did you mean DATABASE_URL?': {
       WALRELAY_DATABASE_URL: DATABASE_URL,

@@ -1,5 +1,5 @@
 import type { Lsn } from '../../../src/core/lsn.ts';
-import type { Relation } from '../../../src/decode/outbox-columns.ts';
+import { compilePlan, type Relation } from '../../../src/decode/outbox-columns.ts';
 import { PgoutputDecoder, type TransactionHandler } from '../../../src/decode/pgoutput-decoder.ts';
 
 export interface CollectedTransaction {
@@ -19,8 +19,21 @@ export class CollectedEvents implements TransactionHandler {
   readonly #decoder: PgoutputDecoder;
   #frame = { start: 0, end: 0 };
 
-  constructor(names: readonly string[], isOutbox: (relation: Relation) => boolean = () => true) {
-    this.#decoder = new PgoutputDecoder({ columns: { names }, isOutbox }, this);
+  constructor(
+    names: readonly string[],
+    isOutbox: (relation: Relation) => boolean = () => true,
+    binarySlots?: readonly number[],
+  ) {
+    this.#decoder = new PgoutputDecoder(
+      {
+        slotCount: names.length,
+        planOf: (relation) =>
+          isOutbox(relation)
+            ? compilePlan({ outbox: 0, name: 'outbox', names, binarySlots: binarySlots ?? [] }, relation)
+            : null,
+      },
+      this,
+    );
   }
 
   get decoder(): PgoutputDecoder {

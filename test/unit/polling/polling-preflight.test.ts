@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { NATIVE_OUTBOX } from '../../support/native-outbox.ts';
 import type { PolledTable } from '../../../src/polling/polled-table.ts';
 import type {
   IndexFacts,
@@ -71,9 +72,7 @@ const DELETING: PolledTable = {
   columns: ['id', 'type', 'aggregatetype', 'aggregateid', 'payload'],
   orderColumn: 'created_at',
   markColumn: null,
-  createRouter: () => {
-    throw new Error('not used here');
-  },
+  outbox: NATIVE_OUTBOX,
 };
 const MARKING: PolledTable = { ...DELETING, markColumn: 'published_at' };
 const SETTINGS = { pollListenChannel: 'off', pollWorkers: 1, slot: 'walrelay' };

@@ -5,7 +5,13 @@ import { type ClaimFacts, claimSql, settleSql, textArray } from '../../../src/po
 import { loadSettings } from '../../../src/config/load-settings.ts';
 import { thrownCode } from '../thrown-code.ts';
 
-const FACTS: ClaimFacts = { isOrderUnique: true, isPartitioned: false, isRaw: false, isExclusive: false };
+const FACTS: ClaimFacts = {
+  isOrderUnique: true,
+  isPartitioned: false,
+  isRaw: false,
+  byteaColumns: [],
+  isExclusive: false,
+};
 
 function tableOf(env: Record<string, string> = {}): PolledTable {
   return polledTable(

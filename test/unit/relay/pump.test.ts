@@ -3,12 +3,16 @@ import { ConfirmTracker } from '../../../src/confirm/confirm-tracker.ts';
 import { createDeferred, type Deferred } from '../../../src/core/deferred.ts';
 import { toLsn } from '../../../src/core/lsn.ts';
 import { formatPosition, ORIGIN, type Position } from '../../../src/core/position.ts';
+import type { TuplePlan } from '../../../src/decode/outbox-columns.ts';
 import { Pump } from '../../../src/relay/pump.ts';
 import { StreamRouter } from '../../../src/route/stream-router.ts';
 import { parseStreamTemplate } from '../../../src/route/stream-template.ts';
 import type { Batch } from '../../../src/sink/batch.ts';
+import { NATIVE_SHAPES } from '../../support/native-outbox.ts';
 
 const lsn = (value: number) => toLsn(BigInt(value));
+
+const PLAN: TuplePlan = { outbox: 0, slotOfColumn: new Int16Array(), byteaSlots: [] };
 
 /** A pump for lanes `a`, `b`, …: events are single letters, which name their stream and lane. */
 class PumpRun {
@@ -25,9 +29,13 @@ class PumpRun {
   constructor(options: { isSingleLane: boolean; watermarks?: Readonly<Record<number, Position>> }) {
     this.pump = new Pump({
       // Slot 0, the id, names the stream too.
-      router: new StreamRouter(parseStreamTemplate('s.${x}'), [0], 'meta', (name) =>
-        options.isSingleLane ? 0 : name.charCodeAt(2) - 'a'.charCodeAt(0),
-      ),
+      routers: [
+        new StreamRouter(parseStreamTemplate('s.${x}'), [0], {
+          forbiddenName: 'meta',
+          laneOf: (name) => (options.isSingleLane ? 0 : name.charCodeAt(2) - 'a'.charCodeAt(0)),
+        }),
+      ],
+      shapes: NATIVE_SHAPES,
       tracker: this.tracker,
       isSingleLane: options.isSingleLane,
       batchEventsMax: 2,
@@ -52,7 +60,7 @@ class PumpRun {
   transact(at: number, events: string): void {
     this.pump.begin(lsn(at), 0n);
     for (const letter of events) {
-      this.pump.insert(Buffer.from(letter), new Int32Array(5), new Int32Array([1, 1, 1, 1, 1]));
+      this.pump.insert(Buffer.from(letter), new Int32Array(5), new Int32Array([1, 1, 1, 1, 1]), PLAN);
     }
     this.pump.commit(lsn(at + 5));
   }

@@ -19,7 +19,7 @@ function routerFor(template: string): (...values: Value[]) => Stream {
   const router = new StreamRouter(
     parsed,
     parsed.placeholders.map((_, index) => index),
-    META_KEY,
+    { forbiddenName: META_KEY },
   );
   return (...values) => {
     const parts = values.map((value) => (value === null ? Buffer.alloc(0) : Buffer.from(value)));

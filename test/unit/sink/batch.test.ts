@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { formatLsn, parseLsn, toLsn } from '../../../src/core/lsn.ts';
 import { ORIGIN, type Position, positionToHex } from '../../../src/core/position.ts';
 import { Batch, type BatchStream } from '../../../src/sink/batch.ts';
+import { NATIVE_SHAPES } from '../../support/native-outbox.ts';
 import { TransactionStamp } from '../../../src/sink/transaction-stamp.ts';
 import { describePackedEvent } from '../../../src/sink/packed-event.ts';
 import { type Unpacked, unpack } from './message-pack.ts';
@@ -13,7 +14,7 @@ const ORDINAL_MAX = 0xffff_ffff_ffff;
 type Value = Buffer | null;
 
 function streamNamed(name: string): BatchStream {
-  return { name, batchSeq: -1, keyIndex: -1 };
+  return { name, shape: 0, batchSeq: -1, keyIndex: -1 };
 }
 
 function stampAt(commitLsn: bigint, committedAtUs = 0n): TransactionStamp {
@@ -61,53 +62,56 @@ const ROW = text('1', 'made', 'order', 'o-1', '{"a": 1}');
 const STAMP = stampAt(parseLsn('16/B374D848'), 843_000_000_123_456n);
 
 describe('an event in a batch', () => {
-  test('is nine values: its key, five columns, LSN, ordinal and commit time', () => {
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024));
+  test('is nine values: its code, LSN, ordinal, five columns and commit time', () => {
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024), NATIVE_SHAPES);
     append(batch, streamNamed('orders'), STAMP, 12, ROW);
     const [event] = eventsOf(batch);
     expect(event!.map((value) => (Buffer.isBuffer(value) ? value.toString() : value))).toEqual([
       2,
+      '16/B374D848',
+      '12',
       '1',
       'made',
       'order',
       'o-1',
       '{"a": 1}',
-      '16/B374D848',
-      '12',
       '2026-09-17T22:40:00.123456Z',
     ]);
   });
 
   test('with NULLs has a negative key, and nil where they stand', () => {
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024));
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024), NATIVE_SHAPES);
     append(batch, streamNamed('a'), STAMP, 0, text('1', null, '', null, null));
     const [event] = eventsOf(batch);
-    expect(event!.slice(0, 6)).toEqual([-2, Buffer.from('1'), null, Buffer.alloc(0), null, null]);
+    expect(event![0]).toBe(-2);
+    expect(event!.slice(3, 8)).toEqual([Buffer.from('1'), null, Buffer.alloc(0), null, null]);
   });
 
   test('with an empty value is not one with a NULL', () => {
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024));
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024), NATIVE_SHAPES);
     append(batch, streamNamed('a'), STAMP, 0, text('', '', '', '', ''));
-    expect(eventsOf(batch)[0]!.slice(0, 6)).toEqual([2, ...text('', '', '', '', '')]);
+    const [event] = eventsOf(batch);
+    expect(event![0]).toBe(2);
+    expect(event!.slice(3, 8)).toEqual(text('', '', '', '', ''));
   });
 
   test.each([0, 1, 31, 32, 47, 48, 255, 256, 65_535, 65_536, 200_000])(
     'of %i bytes is read back, and so is what follows it',
     (length) => {
       const payload = Buffer.alloc(length, 'pä\0');
-      const batch = new Batch(1, ORIGIN, Buffer.alloc(64));
+      const batch = new Batch(1, ORIGIN, Buffer.alloc(64), NATIVE_SHAPES);
       for (const ordinal of [0, 1])
         append(batch, streamNamed('a'), STAMP, ordinal, [...ROW.slice(0, 4), payload]);
       const events = eventsOf(batch);
-      expect(events.map((event) => payload.equals(event[5] as Buffer))).toEqual([true, true]);
-      expect(events.map((event) => String(event[7]))).toEqual(['0', '1']);
+      expect(events.map((event) => payload.equals(event[7] as Buffer))).toEqual([true, true]);
+      expect(events.map((event) => String(event[2]))).toEqual(['0', '1']);
     },
   );
 
   test.each([0, 9, 10, 99, 65_536, ORDINAL_MAX])('may have the ordinal %i', (ordinal) => {
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(64));
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(64), NATIVE_SHAPES);
     append(batch, streamNamed('a'), STAMP, ordinal, ROW);
-    expect(String(eventsOf(batch)[0]![7])).toBe(String(ordinal));
+    expect(String(eventsOf(batch)[0]![2])).toBe(String(ordinal));
     expect(batch.lastPosition.ordinal).toBe(ordinal);
   });
 });
@@ -115,7 +119,7 @@ describe('an event in a batch', () => {
 describe('the keys of a batch', () => {
   test('are its streams in order of appearance, numbered from 2: KEYS[1] is the lane', () => {
     const [a, b] = [streamNamed('a'), streamNamed('b')];
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024));
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024), NATIVE_SHAPES);
     for (const stream of [b, a, b, b, a]) append(batch, stream, STAMP, 0, ROW);
     expect(batch.keys).toEqual(['b', 'a']);
     expect(eventsOf(batch).map((event) => event[0])).toEqual([2, 3, 2, 2, 3]);
@@ -123,17 +127,17 @@ describe('the keys of a batch', () => {
 
   test('are numbered anew in every batch', () => {
     const [a, b] = [streamNamed('a'), streamNamed('b')];
-    const first = new Batch(1, ORIGIN, Buffer.alloc(1024));
+    const first = new Batch(1, ORIGIN, Buffer.alloc(1024), NATIVE_SHAPES);
     append(first, a, STAMP, 0, ROW);
     append(first, b, STAMP, 1, ROW);
-    const second = new Batch(2, first.lastPosition, Buffer.alloc(1024));
+    const second = new Batch(2, first.lastPosition, Buffer.alloc(1024), NATIVE_SHAPES);
     append(second, b, STAMP, 2, ROW);
     expect(second.keys).toEqual(['b']);
     expect(eventsOf(second)[0]![0]).toBe(2);
   });
 
   test('may be as many as fit into a script call', () => {
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024));
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024), NATIVE_SHAPES);
     for (let index = 0; index < 1000; index += 1) append(batch, streamNamed(`s${index}`), STAMP, index, ROW);
     expect(eventsOf(batch).map((event) => event[0])).toEqual(
       Array.from({ length: 1000 }, (_, index) => index + 2),
@@ -144,7 +148,7 @@ describe('the keys of a batch', () => {
 describe('a batch', () => {
   test('names the position before its first event and that of its last', () => {
     const previous: Position = { commitLsn: toLsn(5n), ordinal: 7 };
-    const batch = new Batch(3, previous, Buffer.alloc(1024));
+    const batch = new Batch(3, previous, Buffer.alloc(1024), NATIVE_SHAPES);
     expect(batch.lastPosition).toEqual(previous);
     append(batch, streamNamed('a'), stampAt(10n), 0, ROW);
     append(batch, streamNamed('a'), stampAt(20n), 4, ROW);
@@ -157,16 +161,16 @@ describe('a batch', () => {
   });
 
   test('is as old as its first event', () => {
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024));
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(1024), NATIVE_SHAPES);
     append(batch, streamNamed('a'), stampAt(10n, 111n), 0, ROW);
     append(batch, streamNamed('a'), stampAt(20n, 222n), 0, ROW);
     expect(batch.oldestCommittedAtUs).toBe(111n);
   });
 
   test('grows when it must, keeps what it holds, and says how much memory it has', () => {
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(8));
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(8), NATIVE_SHAPES);
     for (let ordinal = 0; ordinal < 100; ordinal += 1) append(batch, streamNamed('a'), STAMP, ordinal, ROW);
-    expect(eventsOf(batch).map((event) => Number(String(event[7])))).toEqual(
+    expect(eventsOf(batch).map((event) => Number(String(event[2])))).toEqual(
       Array.from({ length: 100 }, (_, index) => index),
     );
     expect(batch.capacityBytes).toBeGreaterThanOrEqual(batch.byteCount);
@@ -174,23 +178,23 @@ describe('a batch', () => {
   });
 
   test('can be built in the memory of one before it', () => {
-    const first = new Batch(1, ORIGIN, Buffer.alloc(4096, 0xff));
+    const first = new Batch(1, ORIGIN, Buffer.alloc(4096, 0xff), NATIVE_SHAPES);
     append(first, streamNamed('a'), STAMP, 0, ROW);
     append(first, streamNamed('a'), STAMP, 1, ROW);
-    const second = new Batch(2, first.lastPosition, first.memory);
+    const second = new Batch(2, first.lastPosition, first.memory, NATIVE_SHAPES);
     append(second, streamNamed('b'), STAMP, 2, ROW);
     expect(eventsOf(second)).toHaveLength(1);
     expect(second.keys).toEqual(['b']);
   });
 
   test('without events is an empty array', () => {
-    expect(unpack(new Batch(1, ORIGIN, Buffer.alloc(64)).seal().packed)).toEqual([]);
+    expect(unpack(new Batch(1, ORIGIN, Buffer.alloc(64), NATIVE_SHAPES).seal().packed)).toEqual([]);
   });
 });
 
 describe('a packed event', () => {
   test('can be named to an operator, by stream, id and place, and never by its payload', () => {
-    const batch = new Batch(1, ORIGIN, Buffer.alloc(64));
+    const batch = new Batch(1, ORIGIN, Buffer.alloc(64), NATIVE_SHAPES);
     append(batch, streamNamed('a'), STAMP, 0, ROW);
     append(batch, streamNamed('b'), STAMP, 1, [
       ...text('x'.repeat(300), 'made', 'order', 'o'),
@@ -198,7 +202,7 @@ describe('a packed event', () => {
     ]);
     append(batch, streamNamed('a'), STAMP, 10, text(null, null, null, null, null));
     const { packed } = batch.seal();
-    expect([0, 1, 2].map((index) => describePackedEvent(packed, index, batch.keys))).toEqual([
+    expect([0, 1, 2].map((index) => describePackedEvent(packed, index, batch.keys, NATIVE_SHAPES))).toEqual([
       { stream: 'a', id: '1', lsn: '16/B374D848', seq: '0' },
       { stream: 'b', id: 'x'.repeat(100), lsn: '16/B374D848', seq: '1' },
       { stream: 'a', id: '(NULL)', lsn: '16/B374D848', seq: '10' },
@@ -229,7 +233,7 @@ test('any events are read back as they were put in, byte for byte', () => {
       fc.nat(300),
       (events, memory) => {
         const streams = ['a', 'b', 'c', 'd'].map(streamNamed);
-        const batch = new Batch(1, ORIGIN, Buffer.alloc(memory));
+        const batch = new Batch(1, ORIGIN, Buffer.alloc(memory), NATIVE_SHAPES);
         for (const { stream, lsn, ordinal, values } of events) {
           append(
             batch,
@@ -242,8 +246,8 @@ test('any events are read back as they were put in, byte for byte', () => {
         const read = eventsOf(batch).map((packed) => ({
           stream: batch.keys[Math.abs(packed[0] as number) - 2],
           isNegative: (packed[0] as number) < 0,
-          values: packed.slice(1, 6).map((bytes) => (bytes as Value)?.toString('latin1') ?? null),
-          place: `${String(packed[6])} ${String(packed[7])} ${String(packed[8])}`,
+          values: packed.slice(3, 8).map((bytes) => (bytes as Value)?.toString('latin1') ?? null),
+          place: `${String(packed[1])} ${String(packed[2])} ${String(packed[8])}`,
         }));
         expect(read).toEqual(
           events.map(({ stream, lsn, ordinal, values }) => ({

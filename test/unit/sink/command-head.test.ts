@@ -4,15 +4,16 @@ import { toLsn } from '../../../src/core/lsn.ts';
 import { ORIGIN } from '../../../src/core/position.ts';
 import { Batch } from '../../../src/sink/batch.ts';
 import { encodeCommandHead } from '../../../src/sink/command-head.ts';
+import { NATIVE_SHAPES } from '../../support/native-outbox.ts';
 import { TransactionStamp } from '../../../src/sink/transaction-stamp.ts';
 
 function batchOfOne(): Batch {
-  const batch = new Batch(1, ORIGIN, Buffer.alloc(4096));
+  const batch = new Batch(1, ORIGIN, Buffer.alloc(4096), NATIVE_SHAPES);
   const stamp = new TransactionStamp();
   stamp.set(toLsn(100n), 7n);
   const row = Buffer.from('1madeordero-1{}');
   batch.append(
-    { name: 's', batchSeq: -1, keyIndex: -1 },
+    { name: 's', shape: 0, batchSeq: -1, keyIndex: -1 },
     stamp,
     0,
     row,

@@ -7,7 +7,7 @@ import {
   type PublishBatchLimits,
   type ValueEncoding,
 } from '../../../src/sink/publish-batch.ts';
-import { POLLED_ENTRY_FIELDS } from '../../../src/sink/publish-script.ts';
+import { NATIVE_PUBLISHED } from '../../support/native-outbox.ts';
 import { thrownCode } from '../thrown-code.ts';
 import { type Unpacked, unpack } from './message-pack.ts';
 
@@ -20,13 +20,13 @@ function create(
   options: { limits?: Partial<PublishBatchLimits>; encoding?: ValueEncoding; extra?: number } = {},
 ) {
   const { limits, encoding = 'utf8', extra = 0 } = options;
-  const slot = extra === 0 ? 2 : POLLED_ENTRY_FIELDS.length;
+  const slot = extra === 0 ? 2 : 5;
   return new PublishBatch(
     { ...LIMITS, ...limits },
     {
-      encoding,
-      router: new StreamRouter(parseStreamTemplate('s.${a}'), [slot], 'meta'),
-      valueCount: POLLED_ENTRY_FIELDS.length + extra,
+      shapes: NATIVE_PUBLISHED,
+      encodings: Array.from({ length: 5 + extra }, () => encoding),
+      router: new StreamRouter(parseStreamTemplate('s.${a}'), [slot], { forbiddenName: 'meta' }),
     },
   );
 }
@@ -41,13 +41,19 @@ function eventsOf(batch: PublishBatch): Unpacked[][] {
 const text = (value: Unpacked | undefined) => (Buffer.isBuffer(value) ? value.toString() : value);
 
 test('an entry has the fields of run, without those that only the WAL tells', () => {
-  expect(POLLED_ENTRY_FIELDS).toEqual(['id', 'type', 'aggregate_type', 'aggregate_id', 'payload']);
+  expect(NATIVE_PUBLISHED.shapes[0]?.fields.map(({ name }) => name)).toEqual([
+    'id',
+    'type',
+    'aggregate_type',
+    'aggregate_id',
+    'payload',
+  ]);
 });
 
 test('an event is its key and five values; a negative key says that one is NULL', () => {
   const batch = create();
-  expect(batch.add(ROW, 1)).toBe(true);
-  expect(batch.add(['', '2', null, 'bill', '', '[]'], 1)).toBe(true);
+  expect(batch.add(ROW, 1)).toBe('added');
+  expect(batch.add(['', '2', null, 'bill', '', '[]'], 1)).toBe('added');
   expect(batch.keys).toEqual(['s.order', 's.bill']);
   expect(batch.streamOf(1)).toBe('s.bill');
   expect(eventsOf(batch).map((event) => event.map(text))).toEqual([
@@ -62,7 +68,7 @@ test('whatever text Postgres sends is packed as its bytes', () => {
     fc.property(fc.array(fc.tuple(value, value, value, value), { maxLength: 20 }), (rows) => {
       const batch = create({ limits: { batchBytesMax: 1_000_000 } });
       for (const [id, type, aggregateId, payload] of rows)
-        expect(batch.add([id, type, 'order', aggregateId, payload], 0)).toBe(true);
+        expect(batch.add([id, type, 'order', aggregateId, payload], 0)).toBe('added');
       const found = eventsOf(batch).map((event) => event.slice(1).map(text));
       expect(found).toEqual(rows.map(([id, type, ...rest]) => [id, type, 'order', ...rest]));
     }),
@@ -86,15 +92,15 @@ test('a column that only names the stream is not in the entry', () => {
 
 test('a full batch takes no more, by events and by bytes; a row larger than a batch goes alone', () => {
   const few = create({ limits: { batchEventsMax: 2 } });
-  expect([few.add(ROW, 1), few.add(ROW, 1), few.add(ROW, 1)]).toEqual([true, true, false]);
+  expect([few.add(ROW, 1), few.add(ROW, 1), few.add(ROW, 1)]).toEqual(['added', 'added', 'full']);
   few.clear();
-  expect([few.eventCount, few.keys.length, few.add(ROW, 1)]).toEqual([0, 0, true]);
+  expect([few.eventCount, few.keys.length, few.add(ROW, 1)]).toEqual([0, 0, 'added']);
 
   const large = ['1', 't', 'order', 'a', 'x'.repeat(50_000)];
   const small = create();
-  expect([small.add(ROW, 1), small.add(large, 0), small.eventCount]).toEqual([true, false, 1]);
+  expect([small.add(ROW, 1), small.add(large, 0), small.eventCount]).toEqual(['added', 'full', 1]);
   small.clear();
-  expect([small.add(large, 0), small.add(ROW, 1)]).toEqual([true, false]);
+  expect([small.add(large, 0), small.add(ROW, 1)]).toEqual(['added', 'full']);
   expect(text(eventsOf(small)[0]?.[5])).toBe(large[4]);
 });
 

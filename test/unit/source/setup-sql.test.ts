@@ -30,6 +30,7 @@ test('the files in postgres/ hold exactly what init runs with the default settin
       type: 'type',
       payload: 'payload',
       others: [],
+      headers: [],
     },
   );
   expect(statementsOf(`${read('outbox.sql')}\n${read('publication.sql')}`)).toBe(statementsOf(script));

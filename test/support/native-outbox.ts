@@ -1,0 +1,26 @@
+import { compileOutbox, type Outbox } from '../../src/route/outbox.ts';
+import { compileAppendScript } from '../../src/sink/append-script.ts';
+import type { Appending } from '../../src/sink/lane.ts';
+import { packShapes } from '../../src/sink/packed-shapes.ts';
+
+/** The outbox of the default settings, and how its entries are appended. */
+export const NATIVE_OUTBOX: Outbox = compileOutbox(
+  {
+    name: 'public.outbox',
+    columnId: ['id'],
+    columnType: 'type',
+    columnAggregateType: 'aggregatetype',
+    columnAggregateId: 'aggregateid',
+    columnPayload: 'payload',
+    fields: {},
+    staticFields: {},
+    stream: 'outbox.${aggregatetype}',
+  },
+  'walrelay:walrelay',
+);
+export const NATIVE_SHAPES = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: true });
+export const NATIVE_PUBLISHED = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: false });
+export const NATIVE_APPENDING: Appending = {
+  shapes: NATIVE_SHAPES,
+  script: compileAppendScript(NATIVE_SHAPES),
+};
