@@ -88,6 +88,10 @@ export const ERROR_CODES = {
   ),
   PUBLICATION_MISSING: operator(EXIT.database, 'Run `walrelay init`.'),
   PUBLICATION_UNSUITABLE: operator(EXIT.database, 'Correct the publication with the SQL named above.'),
+  PARTITION_UNKNOWN: retry(
+    'Nothing: a partition that was just made is known in a moment. One that was dropped or detached: make or attach an empty one ' +
+      'of its name until its rows are relayed; or SET (publish_via_partition_root = true), before the next.',
+  ),
   PUBLICATION_CHANGED: operator(
     EXIT.history,
     'Set the publication right (`walrelay init` makes a missing one); then `walrelay epoch accept` says what may be missing, and goes on with --yes.',

@@ -1,7 +1,7 @@
-import type { Settings } from '../config/settings.ts';
+import type { OutboxSettings, Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
-import type { Alteration, Catalog, TableFacts } from '../source/catalog.ts';
+import type { Alteration, Catalog, TableCatalog, TableFacts } from '../source/catalog.ts';
 import { findSilentProblems, isLost, slotLost } from '../source/preflight.ts';
 import { quoteQualified } from '../source/sql.ts';
 import { publicationChanged } from './history-guard.ts';
@@ -37,7 +37,9 @@ export class CatalogGuard {
         `the publication ${settings.publication} was dropped or renamed while the relay ran; nothing was confirmed past the last time it was seen`,
       );
     }
-    this.#checkTable(catalog);
+    shape.outboxes.forEach(({ settings: outbox }, number) =>
+      this.#checkTable(catalog.tables[number] as TableCatalog, outbox),
+    );
     const problems = findSilentProblems(catalog, shape.expected);
     if (publication.identity !== publicationIdentity) {
       throw publicationChanged(publicationIdentity, publication.identity, problems);
@@ -47,8 +49,8 @@ export class CatalogGuard {
   }
 
   /** The stream goes by OID: a table that was renamed is still the same one. */
-  #checkTable({ table, namedTableOid }: Catalog): void {
-    const { table: configured } = this.#options.shape.expected;
+  #checkTable({ table, namedTableOid }: TableCatalog, outbox: OutboxSettings): void {
+    const { table: configured } = outbox;
     const name = `${configured.schema}.${configured.name}`;
     if (table === null) {
       throw namedTableOid === null
@@ -67,7 +69,7 @@ export class CatalogGuard {
           'inserted there was never published',
       );
     }
-    this.#options.renamed(table);
+    this.#options.renamed(outbox.name, table);
     this.#options.warnOnce(
       `the table ${name} was renamed to ${newName}: the relay goes on with it, but does not find it at its next start unless WALRELAY_TABLE='${newName}'`,
     );
@@ -103,6 +105,6 @@ export interface CatalogGuardOptions {
   /** The publication and the table's place in it, as the lane state remembers them. */
   readonly publicationIdentity: string;
   /** The table goes by another name from now on; sessions to come must look for it by its OID. */
-  renamed(table: TableFacts): void;
+  renamed(outbox: string, table: TableFacts): void;
   warnOnce(warning: string): void;
 }

@@ -6,7 +6,7 @@ import type { ReplicationConnection } from '../source/replication-connection.ts'
 export async function readCatalog(postgres: ReplicationConnection, names: CatalogNames): Promise<Catalog> {
   const [version] = await postgres.query("SELECT current_setting('server_version_num') AS number");
   const [row] = await postgres.query(catalogSql(names, Number(version?.['number'])));
-  return parseCatalog(String(row?.['catalog']));
+  return parseCatalog(String(row?.['catalog']), names);
 }
 
 /** The end of the WAL that is flushed (primary) or replayed (standby), now. */

@@ -41,12 +41,15 @@ export async function initialize(ground: Ground, options: InitOptions): Promise<
     'SLOT_MISSING',
     ...(options.createTable ? ['TABLE_MISSING'] : []),
   ]);
+  const [created] = options.createTable ? before.tables : [];
+  const newTable = created?.table === null ? newTableColumns(shape) : null;
   options.refuse(findProblems(before, names).filter(({ code }) => !mends.has(code)));
 
-  if (before.table === null && options.createTable)
-    await create(ground, createTableSql(names, newTableColumns(shape)));
-  const { schema, name } = names.table;
-  options.step({ what: 'table', isNew: before.table === null, detail: `${schema}.${name}` });
+  for (const [place, { table }] of names.tables.entries()) {
+    if (newTable !== null) await create(ground, createTableSql(table, newTable));
+    const isNew = before.tables[place]?.table === null;
+    options.step({ what: 'table', isNew, detail: `${table.schema}.${table.name}` });
+  }
   if (before.publication === null) {
     await create(ground, createPublicationSql(names));
   }

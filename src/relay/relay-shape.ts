@@ -1,8 +1,5 @@
 import type { OutboxSettings, Settings } from '../config/settings.ts';
 import type { EntryShape } from '../core/entry-shape.ts';
-import { WalrelayError } from '../core/walrelay-error.ts';
-import { compilePlan } from '../decode/outbox-columns.ts';
-import type { OutboxTarget } from '../decode/pgoutput-decoder.ts';
 import { compileOutbox, type EventRouter, type Outbox } from '../route/outbox.ts';
 import { compileAppendScript } from '../sink/append-script.ts';
 import type { Appending } from '../sink/lane.ts';
@@ -17,11 +14,6 @@ export interface RelayShape {
   readonly expected: Expectations;
   /** One for each outbox. `laneOf` gives the number of a stream's lane. */
   createRouters(laneOf: (stream: string) => number): EventRouter[];
-  /**
-   * What is read of which relation. By OID, so that a rename loses nothing; by name, so that WAL from before the table was
-   * re-created is read too. `tableOids`: of the outboxes' tables, in their order.
-   */
-  createTarget(tableOids: readonly (number | null)[]): OutboxTarget;
 }
 
 export interface RelayOutbox {
@@ -29,11 +21,11 @@ export interface RelayOutbox {
   readonly outbox: Outbox;
 }
 
-/** `renamedOid`: of the table that this process has been reading, when it goes by another name by now. */
-export function relayShape(settings: Settings, renamedOid?: number): RelayShape {
-  const [first, ...others] = settings.outboxes;
-  if (first === undefined || others.length > 0)
-    throw new WalrelayError('CONFIG_INVALID', 'a relay has one outbox');
+/** `renamedOids`: of tables that this process has been reading and that go by other names by now, by the outbox's name. */
+export function relayShape(
+  settings: Settings,
+  renamedOids: ReadonlyMap<string, number> = new Map(),
+): RelayShape {
   const outboxes = settings.outboxes.map((each) => ({
     settings: each,
     outbox: compileOutbox(each, settings.metaKey),
@@ -44,17 +36,17 @@ export function relayShape(settings: Settings, renamedOid?: number): RelayShape 
     outboxes,
     appending: { shapes: packed, script: compileAppendScript(packed) },
     expected: {
-      table: first.table,
       publication: settings.publication,
       slot: settings.slot,
-      columns: outboxes[0]?.outbox.columns ?? [],
-      ...(renamedOid === undefined ? {} : { tableOid: renamedOid }),
+      tables: outboxes.map(({ settings: { name, table }, outbox: { columns } }) => {
+        const tableOid = renamedOids.get(name);
+        return { table, columns, ...(tableOid === undefined ? {} : { tableOid }) };
+      }),
     },
     createRouters: (laneOf) =>
       outboxes.map(({ outbox }, number) =>
         outbox.createRouter({ laneOf, shapeOf: (shape) => numbers[number]?.[shape] ?? 0 }),
       ),
-    createTarget: (tableOids) => createTarget(outboxes, tableOids),
   };
 }
 
@@ -74,23 +66,4 @@ function collectShapes(outboxes: readonly Outbox[]): {
     }),
   );
   return { shapes, numbers };
-}
-
-function createTarget(outboxes: readonly RelayOutbox[], tableOids: readonly (number | null)[]): OutboxTarget {
-  return {
-    slotCount: Math.max(...outboxes.map(({ outbox }) => outbox.columns.length)),
-    planOf: (relation) => {
-      const byOid = tableOids.indexOf(relation.oid);
-      const number =
-        byOid !== -1
-          ? byOid
-          : outboxes.findIndex(
-              ({ settings: { table } }) => relation.schema === table.schema && relation.table === table.name,
-            );
-      const found = outboxes[number];
-      if (found === undefined) return null;
-      const { mapping, columns, binarySlots } = found.outbox;
-      return compilePlan({ outbox: number, name: mapping.name, names: columns, binarySlots }, relation);
-    },
-  };
 }

@@ -15,7 +15,7 @@ export class Relay {
     const { settings, logger, metrics, holder } = options;
     this.#guardian = new WalGuardian({ settings, logger, metrics, holder });
     let isStealing = options.isStealing ?? false;
-    let renamedOid: number | undefined;
+    const renamedOids = new Map<string, number>();
     this.#loop = new SessionLoop({
       settings,
       logger,
@@ -40,14 +40,12 @@ export class Relay {
       open: ({ works, ...events }) =>
         new Session({
           settings,
-          shape: relayShape(settings, renamedOid),
+          shape: relayShape(settings, renamedOids),
           logger,
           metrics,
           holder,
           streaming: works,
-          renamed: (tableOid) => {
-            renamedOid = tableOid;
-          },
+          renamed: (outbox, tableOid) => renamedOids.set(outbox, tableOid),
           takeSteal: () => {
             // Once: two relays that are both told to steal would take the slot from each other for ever.
             const isAsked = isStealing;

@@ -226,7 +226,7 @@ export class Session {
     const { settings, logger, metrics, shape } = this.#options;
     const { catalog, identity } = guarded;
     // By its OID from here on: a table that is renamed is still the one whose rows are streamed.
-    if (catalog.table !== null) watch.follow(catalog.table.oid);
+    watch.follow(catalog.tables.map(({ table }) => table?.oid ?? null));
 
     // I3: first the fence, then what Redis holds, then the stream.
     const before = await this.#readState(postgres, lanes, guarded);
@@ -246,7 +246,7 @@ export class Session {
     const streaming = new Streaming({
       settings,
       shape,
-      tableOids: [catalog.table?.oid ?? null],
+      catalog,
       metrics,
       logger,
       postgres,
@@ -263,7 +263,7 @@ export class Session {
         shape,
         metrics,
         publicationIdentity: state.publicationIdentity,
-        renamed: (table) => this.#options.renamed(table.oid),
+        renamed: (outbox, table) => this.#options.renamed(outbox, table.oid),
         warnOnce: (warning) => this.#options.warnOnce(warning),
       }),
       walSenderTimeoutMs: catalog.server.walSenderTimeoutMs,
@@ -349,7 +349,7 @@ export interface SessionOptions {
   /** Says a warning the first time only: sessions come and go. */
   warnOnce(warning: string): void;
   /** The table goes by another name than the configured one: the next session finds it by its OID. */
-  renamed(tableOid: number): void;
+  renamed(outbox: string, tableOid: number): void;
   /** Whether to end the holder's connection instead of waiting; answers true once at most. */
   takeSteal(): boolean;
   /** Events flow from here on. */

@@ -9,11 +9,13 @@ import type { RelayMetrics } from '../ops/metrics.ts';
 import { postgresTimeToUnixMs } from '../sink/commit-time.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import type { RedisNodes } from '../sink/redis-nodes.ts';
+import type { Catalog } from '../source/catalog.ts';
 import type { CatalogWatch } from '../source/catalog-watch.ts';
 import type { ReplicationConnection } from '../source/replication-connection.ts';
 import type { CatalogGuard } from './catalog-guard.ts';
 import { computeLiveness, type Liveness } from './liveness.ts';
 import { Pump } from './pump.ts';
+import { RelationFinder } from './relation-finder.ts';
 import type { RelayShape } from './relay-shape.ts';
 import { ReplyLimiter } from './reply-limiter.ts';
 
@@ -27,6 +29,7 @@ export class Streaming {
   readonly #tracker: ConfirmTracker;
   readonly #pump: Pump;
   readonly #decoder: PgoutputDecoder;
+  readonly #relations: RelationFinder;
   readonly #liveness: Liveness;
   readonly #replies = new ReplyLimiter();
   readonly #ended = createDeferred<WalrelayError>();
@@ -74,7 +77,8 @@ export class Streaming {
         },
       },
     });
-    this.#decoder = new PgoutputDecoder(shape.createTarget(options.tableOids), this.#pump);
+    this.#relations = new RelationFinder(shape.outboxes, options.catalog);
+    this.#decoder = new PgoutputDecoder(this.#relations, this.#pump);
   }
 
   /** Resolves with the first reason to stop streaming. Never rejects. */
@@ -210,7 +214,9 @@ export class Streaming {
   async #confirm(canAskCatalog: boolean): Promise<void> {
     if (canAskCatalog) {
       const receivedLsn = this.#tracker.receivedLsn;
-      if (this.#options.guard.check(await this.#options.watch.read())) this.#tracker.verify(receivedLsn);
+      const catalog = await this.#options.watch.read();
+      this.#relations.learn(catalog);
+      if (this.#options.guard.check(catalog)) this.#tracker.verify(receivedLsn);
     }
     const { lanes, metrics, redis } = this.#options;
     const floorLsn = this.#tracker.nextFloor;
@@ -284,8 +290,8 @@ export class Streaming {
 export interface StreamingOptions {
   readonly settings: Settings;
   readonly shape: RelayShape;
-  /** Of the outboxes' tables, in their order. */
-  readonly tableOids: readonly (number | null)[];
+  /** As it was before the stream began. */
+  readonly catalog: Catalog;
   readonly metrics: RelayMetrics;
   readonly logger: Logger;
   readonly postgres: ReplicationConnection;

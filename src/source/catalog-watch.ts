@@ -50,16 +50,21 @@ export class CatalogWatch {
     try {
       // Named: the server plans it once. Planning costs more than answering, and it is asked every second.
       const result = await this.#client.query<{ catalog: string }>({ name: this.#planName, text: this.#sql });
-      return parseCatalog(result.rows[0]?.catalog ?? '');
+      return parseCatalog(result.rows[0]?.catalog ?? '', this.#names);
     } catch (error) {
       throw postgresError(error, 'watching');
     }
   }
 
-  /** Looks at this table from now on, whatever it is called. */
-  follow(tableOid: number): void {
-    this.#sql = catalogSql({ ...this.#names, tableOid }, this.#versionNumber);
-    this.#planName = `catalog of ${tableOid}`;
+  /** Looks at these tables from now on, whatever they are called; null for one that is not there. */
+  follow(tableOids: readonly (number | null)[]): void {
+    const tables = this.#names.tables.map((table, place) => {
+      const tableOid = tableOids[place] ?? null;
+      return tableOid === null ? table : { ...table, tableOid };
+    });
+    this.#sql = catalogSql({ ...this.#names, tables }, this.#versionNumber);
+    // Names of prepared statements are cut at 63 bytes.
+    this.#planName = tableOids.length === 1 ? `catalog of ${tableOids[0]}` : 'catalog of several';
   }
 
   destroy(): void {

@@ -4,11 +4,19 @@ import { type QualifiedName, quoteLiteral } from './sql.ts';
 /** What the catalog says about everything the relay depends on, read by one query. */
 export interface Catalog {
   readonly server: ServerFacts;
+  /** In the order of the names that were asked for. */
+  readonly tables: readonly TableCatalog[];
+  /** What is said of the publication with regard to a table is said of the first; its identity covers all of them. */
+  readonly publication: PublicationFacts | null;
+  readonly slot: SlotFacts | null;
+}
+
+/** What it says about one captured table and its place in the publication. */
+export interface TableCatalog {
   readonly table: TableFacts | null;
   /** The table that has the configured name now; another one than `table` when that was asked for by its OID. */
   readonly namedTableOid: number | null;
   readonly publication: PublicationFacts | null;
-  readonly slot: SlotFacts | null;
 }
 
 export interface ServerFacts {
@@ -44,6 +52,14 @@ export interface TableFacts {
   readonly columns: readonly string[];
   /** Partitions, of all levels, whose rows are never in the WAL: unlogged ones and foreign tables. */
   readonly unloggedPartitions: readonly string[];
+  /** The partitions under whose names its rows are sent; none where they are sent under its own. */
+  readonly partitions: readonly Partition[];
+}
+
+export interface Partition {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
 }
 
 export interface PublicationFacts {
@@ -71,6 +87,8 @@ export interface PublicationFacts {
   readonly comment: string | null;
   /** When the publication doesn't name the table: the first that it does name. A renamed table is one of them. */
   readonly otherTables: readonly PublishedTable[];
+  /** Where rows are sent under the names of partitions: all that it names, to tell other tables from former partitions. */
+  readonly memberOids: readonly number[];
 }
 
 export interface Alteration {
@@ -108,9 +126,14 @@ export interface SlotFacts {
 }
 
 export interface CatalogNames {
-  readonly table: QualifiedName;
   readonly publication: string;
   readonly slot: string;
+  /** At least one. */
+  readonly tables: readonly NamedTable[];
+}
+
+export interface NamedTable {
+  readonly table: QualifiedName;
   /** Asks for this table, whatever it is called by now: the one that the relay has been reading. */
   readonly tableOid?: number;
 }
@@ -118,12 +141,22 @@ export interface CatalogNames {
 export const WAL_END_SQL =
   'CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END';
 
+/** One statement, so that all facts are of one moment. Of several tables, each with its place in the publication. */
+export function catalogSql(names: CatalogNames, versionNumber: number): string {
+  const [first, ...others] = names.tables.map((table) =>
+    tableCatalogSql({ ...names, ...table }, versionNumber),
+  );
+  if (others.length === 0) return first ?? '';
+  const parts = [first, ...others].map((sql) => `(${sql})::json`);
+  return `SELECT json_build_object('tables', json_build_array(${parts.join(', ')}))::text AS catalog`;
+}
+
 /**
- * One statement, so that all facts are of one moment. Columns that not every version has are reached through
+ * The facts of one table, and of server and slot. Columns that not every version has are reached through
  * to_jsonb, which leaves them null. pg_publication_tables is not asked: it opens every table of the publication, and
  * so waits behind whoever has locked one of them.
  */
-export function catalogSql(names: CatalogNames, versionNumber: number): string {
+function tableCatalogSql(names: Omit<CatalogNames, 'tables'> & NamedTable, versionNumber: number): string {
   const schema = quoteLiteral(names.table.schema);
   const name = quoteLiteral(names.table.name);
   const hasSchemas = versionNumber >= 150_000;
@@ -198,7 +231,10 @@ SELECT json_build_object(
     'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
                 WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'unloggedPartitions', (SELECT coalesce(json_agg(c.oid::regclass::text ORDER BY c.oid), '[]')
-                           FROM partition JOIN pg_class c USING (oid) WHERE c.relkind = 'f' OR c.relpersistence <> 'p')
+                           FROM partition JOIN pg_class c USING (oid) WHERE c.relkind = 'f' OR c.relpersistence <> 'p'),
+    'partitions', (SELECT coalesce(json_agg(json_build_object('oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname)), '[]')
+                   FROM partition JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE c.relkind = 'r' AND NOT (SELECT pubviaroot FROM p))
   ) FROM t),
   'namedTableOid', (SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE ${hasName}),
@@ -220,7 +256,9 @@ SELECT json_build_object(
     'otherTables', coalesce((SELECT json_agg(json_build_object('schema', n.nspname, 'name', c.relname, 'columns',
         (SELECT coalesce(json_agg(a.attname), '[]') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)))
       FROM (SELECT prrelid FROM pg_publication_rel WHERE prpubid = p.oid AND pr.oid IS NULL ORDER BY prrelid LIMIT ${OTHER_TABLES_MAX}) other
-      JOIN pg_class c ON c.oid = other.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace), '[]')
+      JOIN pg_class c ON c.oid = other.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace), '[]'),
+    'memberOids', coalesce((SELECT json_agg(prrelid::bigint) FROM pg_publication_rel
+      WHERE prpubid = p.oid AND t.relkind = 'p' AND NOT p.pubviaroot), '[]')
   ) FROM p LEFT JOIN t ON true LEFT JOIN member pr ON pr.prrelid = t.oid),
   'slot', (SELECT json_build_object(
     'plugin', s.plugin, 'slotType', s.slot_type, 'database', s.database, 'isTemporary', s.temporary,
@@ -244,15 +282,25 @@ SELECT json_build_object(
 const OTHER_TABLES_MAX = 10;
 
 /** Reads the answer of `catalogSql`. */
-export function parseCatalog(text: string): Catalog {
-  const raw = JSON.parse(text) as RawCatalog;
+export function parseCatalog(text: string, names: CatalogNames): Catalog {
+  const answer = JSON.parse(text) as RawCatalog | { readonly tables: readonly RawCatalog[] };
+  const raws = 'tables' in answer ? answer.tables : [answer];
+  const [raw] = raws as [RawCatalog, ...RawCatalog[]];
   const { walEnd, ...server } = raw.server;
   const slot = raw.slot;
+  const isOutbox = (other: QualifiedName) =>
+    names.tables.some(({ table }) => table.schema === other.schema && table.name === other.name);
   return {
     server: { ...server, walEndLsn: parseLsn(walEnd) },
-    table: raw.table,
-    namedTableOid: raw.namedTableOid,
-    publication: raw.publication,
+    tables: raws.map(({ table, namedTableOid, publication }) => ({
+      table,
+      namedTableOid,
+      publication:
+        publication === null
+          ? null
+          : { ...publication, otherTables: publication.otherTables.filter((other) => !isOutbox(other)) },
+    })),
+    publication: combine(raws),
     slot:
       slot === null
         ? null
@@ -263,6 +311,27 @@ export function parseCatalog(text: string): Catalog {
             safeWalBytes: slot.safeWalBytes === null ? null : Number(slot.safeWalBytes),
             retainedBytes: slot.retainedBytes === null ? null : Number(slot.retainedBytes),
           },
+  };
+}
+
+/** The publication once, with an identity of all tables: in the order of their OIDs, whatever that of the settings is. */
+function combine(raws: readonly RawCatalog[]): PublicationFacts | null {
+  const [first] = raws;
+  if (first === undefined || first.publication === null || raws.length === 1)
+    return first?.publication ?? null;
+  const { identity } = first.publication;
+  const tableAt = identity.indexOf(' table ');
+  const parts = raws
+    .toSorted((a, b) => (a.table?.oid ?? 0) - (b.table?.oid ?? 0))
+    .map(({ publication }) => publication?.identity ?? '')
+    .map((text) => (text.includes(' table ') ? text.slice(text.indexOf(' table ')) : ''));
+  const alterations = raws.flatMap(({ publication }) => publication?.alterations ?? []);
+  return {
+    ...first.publication,
+    identity: (tableAt === -1 ? identity : identity.slice(0, tableAt)) + parts.join(''),
+    alterations: alterations.filter(
+      ({ xid }, place) => alterations.findIndex((other) => other.xid === xid) === place,
+    ),
   };
 }
 

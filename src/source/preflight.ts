@@ -1,5 +1,13 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
-import type { Catalog, CatalogNames, PublicationFacts, ServerFacts, SlotFacts } from './catalog.ts';
+import type {
+  Catalog,
+  CatalogNames,
+  NamedTable,
+  PublicationFacts,
+  ServerFacts,
+  SlotFacts,
+  TableCatalog,
+} from './catalog.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
 
 /**
@@ -7,8 +15,31 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
  * and the statement that mends it.
  */
 export interface Expectations extends CatalogNames {
+  readonly tables: readonly ExpectedTable[];
+}
+
+export interface ExpectedTable extends NamedTable {
   /** The table's columns that the relay reads. */
   readonly columns: readonly string[];
+}
+
+/** Each table with what is expected of it, as if it were the only one. */
+function views(catalog: Catalog, { tables, ...expected }: Expectations): [TableView, TableExpectations][] {
+  const { slot } = catalog;
+  return tables.map((table, place) => [
+    { ...(catalog.tables[place] as TableCatalog), slot },
+    { ...expected, ...table },
+  ]);
+}
+
+type TableView = TableCatalog & { readonly slot: SlotFacts | null };
+export type TableExpectations = ExpectedTable & Omit<CatalogNames, 'tables'>;
+
+/** What is wrong with the publication as a whole is found with each of its tables. */
+function eachOnce(problems: readonly WalrelayError[]): WalrelayError[] {
+  return problems.filter(
+    ({ message }, place) => problems.findIndex((other) => other.message === message) === place,
+  );
 }
 
 /**
@@ -16,9 +47,11 @@ export interface Expectations extends CatalogNames {
  * says them, and at the right place, between the rows that have them and those that don't.
  */
 export function findSilentProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
-  return [...findTableProblems(catalog, expected), ...findCoverageProblems(catalog, expected)].filter(
-    ({ code }) => code !== 'COLUMN_MISSING',
-  );
+  const problems = views(catalog, expected).flatMap(([view, table]) => [
+    ...findTableProblems(view, table),
+    ...findCoverageProblems(view, table),
+  ]);
+  return eachOnce(problems).filter(({ code }) => code !== 'COLUMN_MISSING');
 }
 
 /** Everything that keeps the relay from starting, most basic first. */
@@ -27,8 +60,10 @@ export function findProblems(catalog: Catalog, expected: Expectations): Walrelay
   // Without its ground the rest would only repeat the first cause.
   if (server.length > 0) return server;
   return [
-    ...findTableProblems(catalog, expected),
-    ...findPublicationProblems(catalog, expected),
+    ...eachOnce([
+      ...views(catalog, expected).flatMap(([view, table]) => findTableProblems(view, table)),
+      ...views(catalog, expected).flatMap(([view, table]) => findPublicationProblems(view, table)),
+    ]),
     ...findSlotProblems(catalog, expected),
   ];
 }
@@ -65,8 +100,8 @@ export function findServerProblems(server: ServerFacts): WalrelayError[] {
 }
 
 export function findTableProblems(
-  { table, publication }: Pick<Catalog, 'table' | 'publication'>,
-  expected: Expectations,
+  { table, publication }: Pick<TableCatalog, 'table' | 'publication'>,
+  expected: TableExpectations,
 ): WalrelayError[] {
   if (table === null) {
     const renamed = renamedFrom(publication, expected);
@@ -115,7 +150,7 @@ export function findTableProblems(
 }
 
 /** A renamed table stays in its publication: the one that it covers with all the columns is most likely it. */
-function renamedFrom(publication: PublicationFacts | null, expected: Expectations): string | null {
+function renamedFrom(publication: PublicationFacts | null, expected: TableExpectations): string | null {
   const found = publication?.otherTables.find(({ columns }) =>
     expected.columns.every((column) => columns.includes(column)),
   );
@@ -132,14 +167,14 @@ const RELATION_KINDS: Readonly<Record<string, string>> = {
   c: 'a type',
 };
 
-function findPublicationProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
+function findPublicationProblems(catalog: TableView, expected: TableExpectations): WalrelayError[] {
   const problems = findCoverageProblems(catalog, expected);
   if (catalog.publication === null || catalog.table === null) return problems;
   return [...problems, ...findColumnListProblems(catalog.publication, expected)];
 }
 
 /** Whether the inserts into the table are sent, all of them. */
-function findCoverageProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
+function findCoverageProblems(catalog: TableView, expected: TableExpectations): WalrelayError[] {
   const name = quoteIdentifier(expected.publication);
   const table = quoteQualified(catalog.table ?? expected.table);
   const publication = catalog.publication;
@@ -166,14 +201,7 @@ function findCoverageProblems(catalog: Catalog, expected: Expectations): Walrela
       ),
     );
   }
-  if (catalog.table.kind === 'p' && !publication.isViaRoot) {
-    problems.push(
-      unsuitable(
-        `${table} is partitioned, and the publication ${name} sends its rows under the partitions' names`,
-        `ALTER PUBLICATION ${name} SET (publish_via_partition_root = true);`,
-      ),
-    );
-  } else if (publication.sentAs !== null) {
+  if (publication.sentAs !== null) {
     problems.push(
       unsuitable(
         `${table} is a partition of ${publication.sentAs}, and the publication ${name} sends its rows under that name`,
@@ -202,7 +230,7 @@ function findCoverageProblems(catalog: Catalog, expected: Expectations): Walrela
   return problems;
 }
 
-function findColumnListProblems(publication: PublicationFacts, expected: Expectations): WalrelayError[] {
+function findColumnListProblems(publication: PublicationFacts, expected: TableExpectations): WalrelayError[] {
   const published = publication.publishedColumns;
   if (published === null) return [];
   const missing = expected.columns.filter((column) => !published.includes(column));
@@ -285,7 +313,7 @@ export function findWarnings(catalog: Catalog, expected: Expectations): string[]
   if (server.isInRecovery) warnings.push('this server is a standby; the slot follows its replay');
   if (publication?.isForAllTables === true) {
     warnings.push(
-      `the publication is FOR ALL TABLES: every change of every table is decoded and sent, only ${quoteQualified(expected.table)} is used`,
+      `the publication is FOR ALL TABLES: every change of every table is decoded and sent, only ${expected.tables.map(({ table }) => quoteQualified(table)).join(', ')} is used`,
     );
   }
   if (server.idleSlotTimeoutS > 0) {

@@ -1,6 +1,6 @@
 import { formatLsn, type Lsn } from '../core/lsn.ts';
 import type { CatalogNames, ServerFacts } from './catalog.ts';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
+import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
 
 /** The statements that set a database up: what `init` runs and `init --print-sql` prints. */
 
@@ -18,11 +18,9 @@ export interface TableColumns {
   readonly headers: readonly string[];
 }
 
-export function createTableSql(names: CatalogNames, columns: TableColumns): string {
+export function createTableSql(table: QualifiedName, columns: TableColumns): string {
   const schema =
-    names.table.schema === 'public'
-      ? ''
-      : `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(names.table.schema)};\n`;
+    table.schema === 'public' ? '' : `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(table.schema)};\n`;
   const { id, aggregateType, aggregateId, type, payload, others, headers } = columns;
   // A column that serves two purposes is made once, as the first of them wants it.
   const definitions = new Map<string, string>();
@@ -36,7 +34,7 @@ export function createTableSql(names: CatalogNames, columns: TableColumns): stri
   for (const name of headers) define(name, 'text');
   if (!definitions.has('created_at'))
     definitions.set('created_at', 'created_at timestamptz NOT NULL DEFAULT now()');
-  return `${schema}CREATE TABLE IF NOT EXISTS ${quoteQualified(names.table)} (\n  ${[...definitions.values()].join(',\n  ')}\n);`;
+  return `${schema}CREATE TABLE IF NOT EXISTS ${quoteQualified(table)} (\n  ${[...definitions.values()].join(',\n  ')}\n);`;
 }
 
 /** The usual names read better without quotes; any other may be a reserved word. */
@@ -48,7 +46,7 @@ function plainOrQuoted(column: string): string {
 /** Inserts only: what is deleted or updated later is none of the relay's business, and costs nothing to decode. */
 export function createPublicationSql(names: CatalogNames): string {
   return (
-    `CREATE PUBLICATION ${quoteIdentifier(names.publication)} FOR TABLE ${quoteQualified(names.table)} ` +
+    `CREATE PUBLICATION ${quoteIdentifier(names.publication)} FOR TABLE ${names.tables.map(({ table }) => quoteQualified(table)).join(', ')} ` +
     "WITH (publish = 'insert', publish_via_partition_root = true);"
   );
 }
@@ -107,9 +105,10 @@ export function initLockSql(names: CatalogNames): string {
 
 /** Everything that a DBA would run, in order, each statement in a transaction of its own. */
 export function setupScript(names: CatalogNames, newTable: TableColumns | null): string {
+  const [first] = names.tables;
   const table =
-    newTable !== null
-      ? `-- The outbox table. Producers insert into it in the transaction that the event is about.\n${createTableSql(names, newTable)}\n\n`
+    newTable !== null && first !== undefined
+      ? `-- The outbox table. Producers insert into it in the transaction that the event is about.\n${createTableSql(first.table, newTable)}\n\n`
       : '';
   return `${table}-- The publication comes before the slot: the slot decodes with the catalog of its time.
 ${createPublicationSql(names)}

@@ -213,7 +213,7 @@ describe.each([15, 16, 17, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     await expectNotConfirmedPast(outbox, halt.before);
   });
 
-  test.concurrent('a partitioned table whose publication turns to the partitions’ names stops the relay; set right, it goes on', async () => {
+  test.concurrent('a partitioned table whose publication turns to the partitions’ names stops the relay; accepted, it goes on', async () => {
     await using outbox = await createOutbox(false);
     await outbox.query(
       `${TABLE} PARTITION BY LIST (aggregateid); CREATE TABLE outbox_1 PARTITION OF outbox DEFAULT`,
@@ -225,11 +225,8 @@ describe.each([15, 16, 17, 18] as const)('on PostgreSQL %i', (majorVersion) => {
       'ALTER PUBLICATION walrelay SET (publish_via_partition_root = false)',
     );
     expect(halt).toMatchObject({ code: 'PUBLICATION_CHANGED', exitCode: 67 });
-    expect(halt.hint).toMatch(
-      /SET \(publish_via_partition_root = true\); Then compare .*walrelay epoch accept/,
-    );
+    expect(halt.hint).toContain('walrelay epoch accept');
     await expectNotConfirmedPast(outbox, halt.before);
-    await outbox.query('ALTER PUBLICATION walrelay SET (publish_via_partition_root = true)');
     await acceptEpoch(outbox);
     await expectRelays(outbox);
   });

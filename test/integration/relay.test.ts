@@ -118,48 +118,44 @@ test('every column can have another name and order, and NULL leaves a field out'
   await outbox.init();
   await outbox.start().streaming();
   await outbox.query(
-    `INSERT INTO "Shop Data"."Out Böx" (body, topic, kind) VALUES ('\\x00ff', 'köln/ü', 'k')`,
+    `INSERT INTO "Shop Data"."Out Böx" (body, topic, kind) VALUES ('\\x002a', 'köln/ü', 'k')`,
   );
   const stream = outbox.stream('köln/ü');
   await outbox.waitForLength(stream, 1);
   const [[, fields] = ['', []]] = await outbox.redis.xrange(stream, '-', '+');
-  expect(fields.slice(0, 8)).toEqual([
-    'id',
-    '1',
-    'type',
-    'k',
-    'aggregate_type',
-    'köln/ü',
-    'payload',
-    '\\x00ff',
-  ]);
+  expect(fields.slice(0, 8)).toEqual(['id', '1', 'type', 'k', 'aggregate_type', 'köln/ü', 'payload', '\0*']);
 });
 
 test.each([
   ['json', `{"a" :  1.10,\n"a": 18446744073709551616, "s": "\\u00e9\\/"}`],
   ['jsonb', `{"n": 123456789012345678901234567890.000, "deep": ${'['.repeat(2000)}${']'.repeat(2000)}}`],
   ['text', 'line\r\nline\ttab \u0001 \\x00 \u{1F600} 9223372036854775808 NaN'],
-  ['bytea', '\\xdeadbeef00ff'],
-])('a payload of the type %s arrives as Postgres writes it', async (type, value) => {
-  await using outbox = await createOutbox({ isInitialized: false });
-  await outbox.query(
-    `CREATE TABLE outbox (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, aggregateid text, type text, payload ${type})`,
-  );
-  await outbox.init();
-  await outbox.start().streaming();
-  await outbox.query(
-    "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', '1', 't', $1)",
-    [value],
-  );
-  await outbox.waitForLength(outbox.stream(), 1);
-  const [row] = await outbox.query<{ bytes: Buffer }>(
-    "SELECT convert_to(payload::text, 'UTF8') AS bytes FROM outbox",
-  );
-  const reply = (await outbox.redis.callBuffer('XRANGE', outbox.stream(), '-', '+')) as [[Buffer, Buffer[]]];
-  const fields = reply[0][1];
-  const payload = fields[fields.findIndex((field) => field.toString() === 'payload') + 1];
-  expect(payload?.equals(row?.bytes ?? Buffer.alloc(0))).toBe(true);
-});
+  ['bytea', '\\x61c3bc0a00'],
+])(
+  'a payload of the type %s arrives as Postgres writes it, and a bytea as its bytes',
+  async (type, value) => {
+    await using outbox = await createOutbox({ isInitialized: false });
+    await outbox.query(
+      `CREATE TABLE outbox (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, aggregateid text, type text, payload ${type})`,
+    );
+    await outbox.init();
+    await outbox.start().streaming();
+    await outbox.query(
+      "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', '1', 't', $1)",
+      [value],
+    );
+    await outbox.waitForLength(outbox.stream(), 1);
+    const [row] = await outbox.query<{ bytes: Buffer }>(
+      `SELECT ${type === 'bytea' ? 'payload' : "convert_to(payload::text, 'UTF8')"} AS bytes FROM outbox`,
+    );
+    const reply = (await outbox.redis.callBuffer('XRANGE', outbox.stream(), '-', '+')) as [
+      [Buffer, Buffer[]],
+    ];
+    const fields = reply[0][1];
+    const payload = fields[fields.findIndex((field) => field.toString() === 'payload') + 1];
+    expect(payload?.equals(row?.bytes ?? Buffer.alloc(0))).toBe(true);
+  },
+);
 
 test('a stream name can be made of several columns', async () => {
   await using outbox = await createOutbox({ env: {} });

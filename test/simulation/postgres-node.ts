@@ -205,6 +205,7 @@ export class PostgresNode {
         persistence: 'p',
         columns: NAMES,
         unloggedPartitions: [],
+        partitions: [],
       },
       namedTableOid: TABLE_OID,
       publication: {
@@ -215,6 +216,7 @@ export class PostgresNode {
         sentAs: null,
         alterations: [],
         otherTables: [],
+        memberOids: [],
         rowFilter: null,
         publishedColumns: null,
         identity: this.publicationIdentity,

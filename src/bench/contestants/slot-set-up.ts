@@ -6,7 +6,7 @@ import { dropSlot } from '../drop-slot.ts';
 
 /** What every contestant by replication needs, made as Walrelay makes it. */
 export async function setUpSlot(place: BenchPlace): Promise<void> {
-  const names = { publication: place.name, slot: place.name, table: place.table };
+  const names = { publication: place.name, slot: place.name, tables: [{ table: place.table }] };
   await withPostgres(place.databaseUrl, async (postgres) => {
     await postgres.query(createPublicationSql(names));
     await postgres.query(createSlotSql(names));

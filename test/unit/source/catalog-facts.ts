@@ -20,8 +20,13 @@ export function catalogWith(
 ): Catalog {
   return {
     server: { ...SERVER, ...wrong.server },
-    table: wrong.table === null ? null : { ...TABLE, ...wrong.table },
-    namedTableOid: wrong.namedTableOid === undefined ? TABLE.oid : wrong.namedTableOid,
+    tables: [
+      {
+        table: wrong.table === null ? null : { ...TABLE, ...wrong.table },
+        namedTableOid: wrong.namedTableOid === undefined ? TABLE.oid : wrong.namedTableOid,
+        publication: wrong.publication === null ? null : { ...PUBLICATION, ...wrong.publication },
+      },
+    ],
     publication: wrong.publication === null ? null : { ...PUBLICATION, ...wrong.publication },
     slot: wrong.slot === null ? null : { ...SLOT, ...wrong.slot },
   };
@@ -30,10 +35,9 @@ export function catalogWith(
 const COLUMNS = ['id', 'type', 'aggregatetype', 'aggregateid', 'payload'];
 
 export const EXPECTED: Expectations = {
-  table: { schema: 'public', name: 'outbox' },
+  tables: [{ table: { schema: 'public', name: 'outbox' }, columns: COLUMNS }],
   publication: 'walrelay',
   slot: 'walrelay',
-  columns: COLUMNS,
 };
 
 const SERVER: ServerFacts = {
@@ -62,6 +66,7 @@ const TABLE: TableFacts = {
   persistence: 'p',
   columns: [...COLUMNS, 'created_at'],
   unloggedPartitions: [],
+  partitions: [],
 };
 
 const PUBLICATION: PublicationFacts = {
@@ -76,6 +81,7 @@ const PUBLICATION: PublicationFacts = {
   alterations: [],
   comment: null,
   otherTables: [],
+  memberOids: [],
 };
 
 const SLOT: SlotFacts = {

@@ -19,7 +19,7 @@ function read(name: string): string {
 test('the files in postgres/ hold exactly what init runs with the default settings', () => {
   const script = setupScript(
     {
-      table: { schema: 'public', name: 'outbox' },
+      tables: [{ table: { schema: 'public', name: 'outbox' } }],
       publication: 'walrelay',
       slot: 'walrelay',
     },
