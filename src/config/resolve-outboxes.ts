@@ -7,7 +7,12 @@ import {
   type SettingValues,
   settingShape,
 } from './settings.ts';
-import { type StructuredKey, structuredShape, type StructuredValues } from './structured-settings.ts';
+import {
+  STRUCTURED_DEFAULTS,
+  type StructuredKey,
+  structuredShape,
+  type StructuredValues,
+} from './structured-settings.ts';
 import { formatTableName } from './table-name.ts';
 
 /** Keys that stand in the file only: beside the settings at its top, and in the items of `outboxes`. */
@@ -104,7 +109,7 @@ class OutboxReader {
       if (result === null) isWhole = false;
       else flat[key] = result.value;
     }
-    const structured = {} as Record<StructuredKey, Readonly<Record<string, string>>>;
+    const structured: Partial<Record<StructuredKey, unknown>> = {};
     for (const key of STRUCTURED_KEYS) {
       const value = this.#structured(key, top);
       if (value === null) isWhole = false;
@@ -152,10 +157,10 @@ class OutboxReader {
     return null;
   }
 
-  #structured(key: StructuredKey, top: OutboxReader | null): Readonly<Record<string, string>> | null {
+  #structured(key: StructuredKey, top: OutboxReader | null): StructuredValues[StructuredKey] | null {
     const own = this.#values.get(key) ?? undefined;
     const raw = own ?? (top === null ? undefined : top.#values.get(key)) ?? undefined;
-    if (raw === undefined) return {};
+    if (raw === undefined) return STRUCTURED_DEFAULTS[key];
     const result = structuredShape[key].schema.safeParse(raw);
     if (result.success) return result.data;
     if (own !== undefined) {

@@ -21,6 +21,12 @@ export function wholeNumber(range: { min: number; max: number }): SettingKind<nu
   return kind(accepts, 'number', (raw) => within(range, readWhole(raw)));
 }
 
+/** A count, or null for `none`. */
+export function countOrNone(range: { min: number; max: number }): SettingKind<number | null> {
+  const accepts = `a whole number from ${range.min} to ${range.max}, or none`;
+  return kind(accepts, 'number', (raw) => (raw === 'none' ? null : within(range, readWhole(raw))));
+}
+
 export function milliseconds(range: { min: number; max: number }): SettingKind<number> {
   const accepts = `milliseconds, a whole number from ${range.min} to ${range.max}`;
   return kind(accepts, 'ms', (raw) => within(range, readWhole(raw)));

@@ -39,9 +39,15 @@ function loggableOutboxes(outboxes: readonly OutboxSettings[]): Record<string, s
     const list = outboxes.map(({ name, table, stream }) => `${name}: ${formatTableName(table)} -> ${stream}`);
     return { outboxes: list.join(', ') };
   }
-  const { table, columnId, fields, staticFields, name: _, ...rest } = only;
+  const { table, columnId, fields, staticFields, routes, name: _, ...rest } = only;
   const columns = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, value ?? 'none']));
-  const more = { fields: Object.keys(fields).join(','), staticFields: Object.keys(staticFields).join(',') };
+  const more = {
+    fields: Object.keys(fields).join(','),
+    staticFields: Object.keys(staticFields).join(','),
+    routes: routes
+      .map(({ stream, isDropped }) => (isDropped ? '(dropped)' : (stream ?? only.stream)))
+      .join(','),
+  };
   return {
     table: formatTableName(table),
     columnId: columnId.join(','),

@@ -5,6 +5,7 @@ import { postgresUrl, redisUrl } from './connection-url.ts';
 import {
   byteSize,
   choice,
+  countOrNone,
   columnList,
   columnOrNone,
   durability,
@@ -133,6 +134,13 @@ export const settingShape = {
     group: 'outbox',
     default: 'outbox.${aggregatetype}',
     description: 'The stream of an event; ${column} stands for a value. In a shell, put it in single quotes.',
+  }),
+  partitions: setting(countOrNone({ min: 1, max: 1024 }), {
+    group: 'outbox',
+    default: 'none',
+    description:
+      'How many streams ${partition} in a stream stands for; an event goes to the one of its aggregate id. Changed only when ' +
+      'everything is confirmed.',
   }),
   metaKey: metaKeySetting(
     text('a Redis key', 'key', (key) => key !== ''),
@@ -360,6 +368,7 @@ export type SettingValues = { readonly [Key in SettingKey]: z.output<(typeof set
 export const OUTBOX_KEYS = [
   'table',
   'stream',
+  'partitions',
   'columnId',
   'columnAggregateType',
   'columnAggregateId',

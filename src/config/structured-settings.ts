@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { RouteMapping } from '../core/outbox-mapping.ts';
+import { streamTemplate } from './setting-kind.ts';
 import { isIdentifier } from './table-name.ts';
 
 /**
@@ -14,10 +16,16 @@ export const structuredShape = {
     accepts: 'a map from entry fields to texts',
     description: 'Further entry fields that say the same in every entry.',
   }),
+  routes: routesSetting(),
 };
 
 export type StructuredKey = keyof typeof structuredShape;
-export type StructuredValues = { readonly [Key in StructuredKey]: Readonly<Record<string, string>> };
+export type StructuredValues = {
+  readonly [Key in StructuredKey]: z.output<(typeof structuredShape)[Key]['schema']>;
+};
+
+/** What applies where nobody says anything. */
+export const STRUCTURED_DEFAULTS: StructuredValues = { fields: {}, staticFields: {}, routes: [] };
 
 /** Fields that an entry has, or may get later: nothing else may be called so. */
 const RESERVED_FIELDS: readonly string[] = [
@@ -69,6 +77,62 @@ function mapOf(
   });
   return { schema, ...notes };
 }
+
+function routesSetting(): StructuredSetting<readonly RouteMapping[]> {
+  const accepts =
+    'a list of routes, each with when (columns with their values) and stream, staticFields or drop: true';
+  const schema = z.unknown().transform((raw, context): readonly RouteMapping[] => {
+    const refuse = (message: string) => {
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    };
+    if (!Array.isArray(raw) || raw.length > ROUTES_MAX) return refuse(accepts);
+    return raw.map((item: unknown, index) =>
+      readRoute(item, (why) => refuse(`${accepts}; the one at ${index} ${why}`)),
+    );
+  });
+  return {
+    schema,
+    accepts,
+    description: 'Where events go, or that they are left out: the first route whose `when` fits decides.',
+  };
+}
+
+function readRoute(item: unknown, refuse: (why: string) => never): RouteMapping {
+  if (!(item instanceof Map)) return refuse('is no map');
+  const unknown = [...item.keys()].find(
+    (key) => !['when', 'stream', 'staticFields', 'drop'].includes(String(key)),
+  );
+  if (unknown !== undefined) return refuse('has a key that is none of these');
+  const [when, stream, drop] = ['when', 'stream', 'drop'].map((key) => item.get(key) as unknown);
+  if (!(when instanceof Map) || when.size === 0) return refuse('has no when');
+  const conditions: [string, (string | null)[]][] = [];
+  for (const [column, value] of when as Map<unknown, unknown>) {
+    const values: unknown[] = Array.isArray(value) ? value : [value];
+    const texts = values.map((one) => (typeof one === 'number' ? String(one) : one));
+    if (values.length === 0 || !texts.every((one) => one === null || typeof one === 'string'))
+      return refuse('has a condition that is no text, number or null, nor a list of them');
+    conditions.push([String(column), texts as (string | null)[]]);
+  }
+  if (stream !== undefined && !streamTemplate().schema.safeParse(stream).success)
+    return refuse('has no proper stream');
+  if (drop !== undefined && drop !== true) return refuse('has a drop other than true');
+  if (drop === true && (stream !== undefined || item.has('staticFields')))
+    return refuse('has drop and more than when');
+  const fields = item.has('staticFields')
+    ? structuredShape.staticFields.schema.safeParse(item.get('staticFields'))
+    : null;
+  if (fields?.success === false)
+    return refuse(`has staticFields: expected ${fields.error.issues[0]?.message ?? ''}`);
+  return {
+    when: Object.fromEntries(conditions),
+    stream: typeof stream === 'string' ? stream : null,
+    isDropped: drop === true,
+    staticFields: fields?.data ?? {},
+  };
+}
+
+const ROUTES_MAX = 50;
 
 function isFieldName(name: string): boolean {
   return name !== '' && Buffer.byteLength(name) <= FIELD_NAME_BYTES_MAX && !/\p{Cc}/u.test(name);

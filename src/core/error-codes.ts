@@ -96,6 +96,11 @@ export const ERROR_CODES = {
     EXIT.history,
     'Set the publication right (`walrelay init` makes a missing one); then `walrelay epoch accept` says what may be missing, and goes on with --yes.',
   ),
+  ROUTING_CHANGED: operator(
+    EXIT.history,
+    'Run once more with the routing of before and WALRELAY_REPLAY_WINDOW_MS=0 until everything is confirmed, stop, then change it. Or ' +
+      '`walrelay epoch accept --yes`: consumers may then see an aggregate’s later events before its earlier ones.',
+  ),
   TABLE_REPLACED: operator(
     EXIT.history,
     'Give the old table its name back and restart. Or relay the new one: ALTER PUBLICATION … ADD TABLE …; insert again what was ' +

@@ -17,4 +17,19 @@ export interface OutboxMapping {
   readonly staticFields: Readonly<Record<string, string>>;
   /** The template of the stream's name. */
   readonly stream: string;
+  /** How many streams `${partition}` in a template stands for; null where there is no such thing. */
+  readonly partitions: number | null;
+  /** The first that fits an event decides about it; one that none fits goes to `stream`. */
+  readonly routes: readonly RouteMapping[];
+}
+
+export interface RouteMapping {
+  /** Columns, or the names that a template may use, each with the values that fit. Null stands for NULL. */
+  readonly when: Readonly<Record<string, readonly (string | null)[]>>;
+  /** Null: that of the outbox. */
+  readonly stream: string | null;
+  /** These events are left out. */
+  readonly isDropped: boolean;
+  /** Beside those of the outbox, and instead of them where they have the same name. */
+  readonly staticFields: Readonly<Record<string, string>>;
 }

@@ -61,6 +61,7 @@ export class RelayMetrics {
     'resent_events_total',
     'Events read again and skipped: not above the watermark',
   );
+  readonly #filtered = this.#counter('filtered_events_total', 'Events that a route left out');
   readonly #sessions = this.#counter('sessions_total', 'Replication sessions started');
   readonly #appendSeconds = this.#histogram(
     'append_duration_seconds',
@@ -149,6 +150,10 @@ export class RelayMetrics {
 
   recordResentEvents(count: number): void {
     this.#resent.inc(count);
+  }
+
+  recordFilteredEvents(count: number): void {
+    this.#filtered.inc(count);
   }
 
   recordSession(): void {

@@ -299,6 +299,7 @@ function takenLane(ground: Ground, plan: RecoveryPlan, recovery: string): LaneSt
     slot: ground.settings.slot,
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
+    routing: ground.shape.routing,
     recovery,
   };
 }

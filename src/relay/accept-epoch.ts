@@ -131,6 +131,7 @@ export async function acceptEpoch(ground: Ground, proposal: EpochProposal): Prom
     slot: settings.slot,
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
+    routing: ground.shape.routing,
   };
   if (!(await lanes.write(accepted, replaces?.epoch ?? null))) {
     throw new WalrelayError('EPOCH_CHANGED', 'somebody else changed the lane state in the meantime', {

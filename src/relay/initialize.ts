@@ -108,6 +108,7 @@ async function initializeLane(
       slot: settings.slot,
       database: catalog.server.database,
       publicationIdentity: catalog.publication?.identity ?? '',
+      routing: ground.shape.routing,
     },
     null,
   );

@@ -38,6 +38,7 @@ export class Pump implements TransactionHandler {
   #heldBytes = 0;
   #ordinal = 0;
   #resentCount = 0;
+  #filteredCount = 0;
   #transactionCount = 0;
   #isPaused = false;
   #failure: { readonly error: unknown } | null = null;
@@ -68,7 +69,10 @@ export class Pump implements TransactionHandler {
     }
     const { routers, batchEventsMax, batchBytesMax } = this.#options;
     const stream = (routers[plan.outbox] as EventRouter).route(bytes, starts, lengths);
-    if (stream === null) return;
+    if (stream === null) {
+      this.#filteredCount += 1;
+      return;
+    }
     const outlet = this.#only ?? this.#outletOf(stream.lane);
     if (this.#only === null && outlet.isBehindWatermark(commitLsn, ordinal)) {
       this.#resentCount += 1;
@@ -114,9 +118,14 @@ export class Pump implements TransactionHandler {
   /** The bytes that had arrived are used up. */
   chunkEnd(): void {
     for (const outlet of this.#filling) this.#send(outlet);
-    if (this.#resentCount > 0 || this.#transactionCount > 0) {
-      this.#options.observer.read({ transactions: this.#transactionCount, resentEvents: this.#resentCount });
+    if (this.#resentCount > 0 || this.#transactionCount > 0 || this.#filteredCount > 0) {
+      this.#options.observer.read({
+        transactions: this.#transactionCount,
+        resentEvents: this.#resentCount,
+        filteredEvents: this.#filteredCount,
+      });
       this.#resentCount = 0;
+      this.#filteredCount = 0;
       this.#transactionCount = 0;
     }
     if (!this.#isPaused && this.#isFull) this.#setPaused(true);
@@ -285,7 +294,12 @@ export interface PumpLoad {
 }
 
 export interface PumpObserver {
-  read(facts: { readonly transactions: number; readonly resentEvents: number }): void;
+  read(facts: {
+    readonly transactions: number;
+    readonly resentEvents: number;
+    /** Left out by a route. */
+    readonly filteredEvents: number;
+  }): void;
   accepted(facts: AcceptedBatch): void;
 }
 

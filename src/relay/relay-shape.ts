@@ -4,6 +4,7 @@ import { compileOutbox, type EventRouter, type Outbox } from '../route/outbox.ts
 import { compileAppendScript } from '../sink/append-script.ts';
 import type { Appending } from '../sink/lane.ts';
 import { packShapes } from '../sink/packed-shapes.ts';
+import { routingIdentity } from './routing-guard.ts';
 import type { Expectations } from '../source/preflight.ts';
 
 /** What the settings say about the tables: what is read of them, what entries are made of it, where they go. */
@@ -12,6 +13,8 @@ export interface RelayShape {
   /** How entries are appended: the shapes of all outboxes, each once. */
   readonly appending: Appending;
   readonly expected: Expectations;
+  /** See routingIdentity. */
+  readonly routing: string;
   /** One for each outbox. `laneOf` gives the number of a stream's lane. */
   createRouters(laneOf: (stream: string) => number): EventRouter[];
 }
@@ -43,6 +46,7 @@ export function relayShape(
         return { table, columns, ...(tableOid === undefined ? {} : { tableOid }) };
       }),
     },
+    routing: routingIdentity(outboxes, { isCluster: settings.redisMode === 'cluster' }),
     createRouters: (laneOf) =>
       outboxes.map(({ outbox }, number) =>
         outbox.createRouter({ laneOf, shapeOf: (shape) => numbers[number]?.[shape] ?? 0 }),

@@ -26,6 +26,7 @@ import { readCatalog } from './connect.ts';
 import { guardHistory } from './ground.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
 import { openLanes } from './open-lanes.ts';
+import { checkRouting } from './routing-guard.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { RelayShape } from './relay-shape.ts';
 import { Streaming } from './streaming.ts';
@@ -242,6 +243,9 @@ export class Session {
     const confirmedLsn = catalog.slot?.confirmedLsn;
     if (confirmedLsn === undefined || confirmedLsn === null)
       throw new WalrelayError('BUG', 'a slot without a position');
+    const { watermark, routing: noted } = state;
+    if (checkRouting({ noted, routing: shape.routing, watermark, confirmedLsn }))
+      await lanes.annotate({ routing: shape.routing });
 
     const streaming = new Streaming({
       settings,

@@ -60,7 +60,8 @@ export class Streaming {
       setPaused: (isPaused) => this.#setPaused(isPaused),
       failed: (error) => this.#end(error),
       observer: {
-        read: ({ transactions, resentEvents }) => {
+        read: ({ transactions, resentEvents, filteredEvents }) => {
+          if (filteredEvents > 0) options.metrics.recordFilteredEvents(filteredEvents);
           if (transactions > 0) options.metrics.recordTransactions(transactions);
           if (resentEvents > 0) options.metrics.recordResentEvents(resentEvents);
         },

@@ -1,8 +1,9 @@
 import type { EntryField, EntryRoles, EntryShape } from '../core/entry-shape.ts';
-import type { OutboxMapping } from '../core/outbox-mapping.ts';
+import type { OutboxMapping, RouteMapping } from '../core/outbox-mapping.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { nativeShape } from './native-shape.ts';
-import { findNameFault, type Stream, StreamRouter } from './stream-router.ts';
+import { type ChosenRoute, type Condition, RouteChooser } from './route-chooser.ts';
+import { findNameFault, PARTITION, type Stream, StreamRouter } from './stream-router.ts';
 import { parseStreamTemplate, type StreamTemplate } from './stream-template.ts';
 
 /**
@@ -63,29 +64,88 @@ export function compileOutbox(mapping: OutboxMapping, metaKey: string): Outbox {
     payload: slotOrNone(mapping.columnPayload),
     headers: Object.entries(mapping.fields).map(([field, column]) => ({ field, slot: slotOf(column) })),
   };
-  const template = parseStreamTemplate(mapping.stream);
-  const templateSlots = template.placeholders.map(
-    (placeholder) => roleSlot(slots, placeholder) ?? slotOf(placeholder),
+  const placeOf = (name: string) => roleSlot(slots, name) ?? slotOf(name);
+  const routes = [...mapping.routes, { when: {}, stream: null, isDropped: false, staticFields: {} }].map(
+    (route) => ({
+      conditions: Object.entries(route.when).map(
+        ([name, values]): Condition => ({
+          slot: placeOf(name),
+          values: values.filter((value) => value !== null).map((value) => Buffer.from(value)),
+          fitsNull: values.includes(null),
+        }),
+      ),
+      target: route.isDropped ? null : compileTarget(mapping, route, { placeOf, slots, metaKey }),
+    }),
   );
-  const fault = template.placeholders.length === 0 ? findNameFault(template.text, metaKey) : null;
-  if (fault !== null) {
-    throw new WalrelayError(
-      'CONFIG_INVALID',
-      `the stream of ${mapping.name}: ${JSON.stringify(template.text)} ${fault}`,
-    );
-  }
-  const asText = new Set([...slots.id, slots.type, slots.aggregateType, slots.aggregateId, ...templateSlots]);
+  const targets = routes.flatMap(({ target }) => target ?? []);
+  const routingSlots = new Set([
+    ...routes.flatMap(({ conditions }) => conditions.map(({ slot }) => slot)),
+    ...targets.flatMap(({ slots: used, partition }) => [...used, partition?.slot ?? PARTITION]),
+  ]);
+  routingSlots.delete(PARTITION);
+  const asText = new Set([...slots.id, slots.type, slots.aggregateType, slots.aggregateId, ...routingSlots]);
   const binarySlots = [slots.payload, ...slots.headers.map(({ slot }) => slot)];
   return {
     mapping,
     columns,
     slots,
     binarySlots: [...new Set(binarySlots)].filter((slot) => slot !== -1 && !asText.has(slot)),
-    shapes: [nativeShape(slots, constantFields(mapping.staticFields))],
-    templates: [template],
-    routingSlots: [...new Set(templateSlots)],
-    createRouter: ({ laneOf, shapeOf = (shape: number) => shape }: RouterOptions = {}) =>
-      new StreamRouter(template, templateSlots, { forbiddenName: metaKey, laneOf, shape: shapeOf(0) }),
+    shapes: targets.map(({ shape }) => shape),
+    templates: targets.map(({ template }) => template),
+    routingSlots: [...routingSlots],
+    createRouter: ({ laneOf, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
+      const chosen = routes.map(({ conditions, target }): ChosenRoute => {
+        if (target === null) return { conditions, router: null };
+        const { template, slots: used, partition } = target;
+        const shape = shapeOf(targets.indexOf(target));
+        const router = new StreamRouter(template, used, { forbiddenName: metaKey, laneOf, shape, partition });
+        return { conditions, router };
+      });
+      const [only, ...others] = chosen;
+      return only?.router != null && others.length === 0 ? only.router : new RouteChooser(chosen);
+    },
+  };
+}
+
+interface Target {
+  readonly template: StreamTemplate;
+  /** For each placeholder of the template. */
+  readonly slots: readonly number[];
+  readonly partition: { readonly slot: number; readonly count: number } | undefined;
+  readonly shape: EntryShape;
+}
+
+function compileTarget(
+  mapping: OutboxMapping,
+  route: RouteMapping,
+  {
+    placeOf,
+    slots,
+    metaKey,
+  }: { readonly placeOf: (name: string) => number; readonly slots: OutboxSlots; readonly metaKey: string },
+): Target {
+  const template = parseStreamTemplate(route.stream ?? mapping.stream);
+  const used = template.placeholders.map((name) => (name === 'partition' ? PARTITION : placeOf(name)));
+  const fault = template.placeholders.length === 0 ? findNameFault(template.text, metaKey) : null;
+  const refuse = (why: string) =>
+    new WalrelayError(
+      'CONFIG_INVALID',
+      `the stream of ${mapping.name}: ${JSON.stringify(template.text)} ${why}`,
+    );
+  if (fault !== null) throw refuse(fault);
+  const isPartitioned = used.includes(PARTITION);
+  if (isPartitioned && mapping.partitions === null)
+    throw refuse('has ${partition}, and nothing says how many there are (partitions)');
+  if (isPartitioned && slots.aggregateId === -1)
+    throw refuse('has ${partition}, and there is no columnAggregateId to make it of');
+  return {
+    template,
+    slots: used,
+    partition:
+      isPartitioned && mapping.partitions !== null
+        ? { slot: slots.aggregateId, count: mapping.partitions }
+        : undefined,
+    shape: nativeShape(slots, constantFields({ ...mapping.staticFields, ...route.staticFields })),
   };
 }
 

@@ -1,4 +1,5 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { partitionOf } from './partition-of.ts';
 import type { StreamTemplate } from './stream-template.ts';
 
 /** A stream that events were routed to. The batch builder keeps its place in the current batch here. */
@@ -24,6 +25,7 @@ export class StreamRouter {
   readonly #forbiddenName: string;
   readonly #laneOf: (name: string) => number;
   readonly #shape: number;
+  readonly #partition: StreamOptions['partition'];
   /** Known streams by the latin1 reading of their routing bytes. */
   readonly #streams = new Map<string, Stream>();
   /** The routing bytes of the last event: outboxes come in runs. Only for templates with one placeholder. */
@@ -40,14 +42,20 @@ export class StreamRouter {
     this.#forbiddenName = options.forbiddenName;
     this.#laneOf = options.laneOf ?? (() => 0);
     this.#shape = options.shape ?? 0;
+    this.#partition = options.partition;
     if (slots.length === 0) this.#lastStream = this.#create('', template.text);
   }
 
   route(bytes: Buffer, starts: Int32Array, lengths: Int32Array): Stream {
     if (this.#slots.length === 0) return this.#lastStream as Stream;
-    if (this.#slots.length === 1) return this.#routeByOne(bytes, starts, lengths, this.#slots[0] as number);
+    if (this.#slots.length === 1 && this.#slots[0] !== PARTITION)
+      return this.#routeByOne(bytes, starts, lengths, this.#slots[0] as number);
     let key = '';
     for (const slot of this.#slots) {
+      if (slot === PARTITION) {
+        key += `p${this.#partitionOf(bytes, starts, lengths)}`;
+        continue;
+      }
       const start = starts[slot] as number;
       const length = this.#requireValue(lengths[slot] as number, slot);
       key += `${length}:${bytes.toString('latin1', start, start + length)}`;
@@ -71,7 +79,10 @@ export class StreamRouter {
     let name = this.#template.literals[0] as string;
     this.#slots.forEach((slot, index) => {
       const start = starts[slot] as number;
-      name += bytes.toString('utf8', start, start + (lengths[slot] as number));
+      name +=
+        slot === PARTITION
+          ? this.#partitionOf(bytes, starts, lengths)
+          : bytes.toString('utf8', start, start + (lengths[slot] as number));
       name += this.#template.literals[index + 1] as string;
     });
     return name;
@@ -89,6 +100,16 @@ export class StreamRouter {
     return stream;
   }
 
+  #partitionOf(bytes: Buffer, starts: Int32Array, lengths: Int32Array): number {
+    const { slot, count } = this.#partition as NonNullable<StreamOptions['partition']>;
+    const length = lengths[slot] as number;
+    if (length >= 0) return partitionOf(bytes, starts[slot] as number, length, count);
+    throw new WalrelayError(
+      'EVENT_NO_ROUTE',
+      `the event has no stream: \${partition} of ${JSON.stringify(this.#template.text)} is made of the aggregate id, which is NULL`,
+    );
+  }
+
   #requireValue(length: number, slot: number): number {
     if (length > 0) return length;
     const placeholder = this.#template.placeholders[this.#slots.indexOf(slot)] as string;
@@ -104,7 +125,12 @@ export interface StreamOptions {
   readonly forbiddenName: string;
   readonly laneOf?: ((stream: string) => number) | undefined;
   readonly shape?: number | undefined;
+  /** What `${partition}` is made of. */
+  readonly partition?: { readonly slot: number; readonly count: number } | undefined;
 }
+
+/** Stands among the slots for what is no column: the partition. */
+export const PARTITION = -2;
 
 const KNOWN_STREAMS_MAX = 50_000;
 export const STREAM_NAME_CHARACTERS_MAX = 256;

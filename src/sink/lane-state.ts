@@ -22,6 +22,8 @@ export interface LaneState {
   readonly database: string;
   /** The publication and the table's place in it, as the catalog identified them when this epoch began. */
   readonly publicationIdentity: string;
+  /** How events were routed to streams, as far as that must not change under way; absent in older lanes. */
+  readonly routing?: string;
   /** How far a recovery has come that began and did not end; absent when there is none (`walrelay recover`). */
   readonly recovery?: string;
   /** On a cluster: its lanes. The watermark above is then the highest of theirs. */
@@ -58,6 +60,7 @@ export function laneToFields(lane: LaneState): Record<string, string> {
     database: lane.database,
     publication: lane.publicationIdentity,
     recovery: lane.recovery ?? '',
+    ...(lane.routing === undefined ? {} : { routing: lane.routing }),
   };
 }
 
@@ -80,6 +83,7 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
     publicationIdentity: read('publication'),
     // Lanes that were written before there was such a thing have no field.
     ...(fields['recovery'] ? { recovery: fields['recovery'] } : {}),
+    ...(fields['routing'] === undefined ? {} : { routing: fields['routing'] }),
   }));
 }
 

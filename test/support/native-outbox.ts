@@ -14,6 +14,8 @@ export const NATIVE_OUTBOX: Outbox = compileOutbox(
     columnPayload: 'payload',
     fields: {},
     staticFields: {},
+    partitions: null,
+    routes: [],
     stream: 'outbox.${aggregatetype}',
   },
   'walrelay:walrelay',

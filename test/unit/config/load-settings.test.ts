@@ -66,6 +66,8 @@ describe('what applies', () => {
           columnTime: 'created_at',
           fields: {},
           staticFields: {},
+          partitions: null,
+          routes: [],
         },
       ],
       pollIntervalMs: 1000,

@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import { loadSettings } from '../../../src/config/load-settings.ts';
+import { selectOutbox, selectOutboxes } from '../../../src/config/select-outbox.ts';
+import type { Settings } from '../../../src/config/settings.ts';
+
+function load(yaml: string, env: Record<string, string> = {}): Settings {
+  return loadSettings({
+    env: { DATABASE_URL: 'postgres://db/x', REDIS_URL: 'redis://r', ...env },
+    flags: {},
+    configFile: 'w.yaml',
+    readFile: () => yaml,
+  });
+}
+
+function problemsOf(yaml: string): string[] {
+  try {
+    load(yaml);
+  } catch (error) {
+    return (error as Error).message
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim());
+  }
+  return [];
+}
+
+test('an item says what is its own and inherits the rest, from wherever that comes', () => {
+  const { outboxes } = load(
+    'columnPayload: body\nfields: { trace: t }\noutboxes:\n  - table: a\n  - { name: b, table: s.b, columnId: "x, y", columnType: none, fields: {} }\n',
+    { WALRELAY_STREAM: 's.${aggregateid}' },
+  );
+  expect(outboxes).toMatchObject([
+    {
+      name: 'public.a',
+      columnId: ['id'],
+      columnType: 'type',
+      columnPayload: 'body',
+      stream: 's.${aggregateid}',
+      fields: { trace: 't' },
+    },
+    { name: 'b', table: { schema: 's', name: 'b' }, columnId: ['x', 'y'], columnType: null, fields: {} },
+  ]);
+});
+
+test('a column of several can have a comma in a list', () => {
+  expect(load('columnId: ["a,b", c]\n').outboxes[0]?.columnId).toEqual(['a,b', 'c']);
+});
+
+test.each([
+  ['outboxes: []', 'w.yaml: outboxes: expected a list of at least one outbox'],
+  ['outboxes: { table: a }', 'w.yaml: outboxes: expected a list of at least one outbox'],
+  [
+    'outboxes: [{ table: a }, { table: public.a }]',
+    'w.yaml: outboxes[1].table: public.a is that of outboxes[0] too',
+  ],
+  [
+    'outboxes: [{ table: a, name: x }, { table: b, name: x }]',
+    'w.yaml: outboxes[1].name: x is that of outboxes[0] too',
+  ],
+  ['outboxes: [{ table: a, slot: x }]', 'w.yaml: outboxes[0].slot: unknown key'],
+  ['outboxes: [{ table: a, stream: 7 }]', 'w.yaml: outboxes[0].stream: got 7; expected a stream name'],
+  [
+    'fields: { payload: x }',
+    'w.yaml: fields: got a map; expected a map from entry fields to columns; payload has a meaning',
+  ],
+  ['fields: { a: x }\nstaticFields: { a: y }', 'w.yaml: staticFields: a is one of fields too'],
+  [
+    'fields: { a: x, payload: y }\noutboxes: [{ table: a }, { table: b }]',
+    'w.yaml: fields: got a map; expected',
+  ],
+  ['routes: [{ stream: x }]', 'w.yaml: routes: got a list; expected a list of routes'],
+  ['routes: [{ when: { type: x }, drop: true, stream: y }]', 'the one at 0 has drop and more than when'],
+])('%s is refused with its place', (yaml, expected) => {
+  const problems = problemsOf(yaml);
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toContain(expected);
+});
+
+test('routes are read with numbers as texts and null as NULL', () => {
+  const [outbox] = load(
+    'routes: [{ when: { tenant: [1, null], type: a }, stream: x, staticFields: { l: h } }, { when: { type: b }, drop: true }]',
+  ).outboxes;
+  expect(outbox?.routes).toEqual([
+    { when: { tenant: ['1', null], type: ['a'] }, stream: 'x', isDropped: false, staticFields: { l: 'h' } },
+    { when: { type: ['b'] }, stream: null, isDropped: true, staticFields: {} },
+  ]);
+});
+
+test('a command finds an outbox by its name or its table, and is told of those there are', () => {
+  const settings = load('outboxes: [{ table: a, name: first }, { table: s.b }]');
+  expect(selectOutboxes(settings, undefined)).toHaveLength(2);
+  expect(selectOutboxes(settings, 'first')[0]?.table.name).toBe('a');
+  expect(selectOutboxes(settings, 'a')[0]?.name).toBe('first');
+  expect(selectOutbox(settings, 's.b', 'x').name).toBe('s.b');
+  expect(() => selectOutboxes(settings, 'c')).toThrow('there are: first, s.b');
+  expect(() => selectOutbox(settings, undefined, 'walrelay x')).toThrow('walrelay x is about one outbox');
+});
