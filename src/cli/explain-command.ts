@@ -6,6 +6,7 @@ import { renderExplanation } from '../audit/render-explanation.ts';
 import { clientConfig } from '../config/client-config.ts';
 import { selectOutboxes } from '../config/select-outbox.ts';
 import { EXIT } from '../core/error-codes.ts';
+import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import { progressOn } from './audit-command.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
 import { ProgressLine } from './progress-line.ts';
@@ -50,16 +51,27 @@ async function run(command: Command, eventId: string): Promise<void> {
     try {
       const found: { name: string; explanation: Explanation }[] = [];
       for (const outbox of outboxes) {
-        const explanation = await explain(eventId, postgres, redis, {
+        const looking = explain(eventId, postgres, redis, {
           settings,
           outbox,
           perSecond: options.rate ?? Number.POSITIVE_INFINITY,
           progress: progressOn(line),
           signal,
         });
-        found.push({ name: outbox.name, explanation });
+        // Among several, what is no id here may be one there.
+        const explanation = await looking.catch((error: unknown) => {
+          if (outboxes.length > 1 && toWalrelayError(error).code === 'PG_REFUSED') return null;
+          throw error;
+        });
+        if (explanation !== null) found.push({ name: outbox.name, explanation });
       }
       line.end();
+      if (found.length === 0) {
+        throw new WalrelayError(
+          'CONFIG_INVALID',
+          `${JSON.stringify(eventId)} is an id in none of the outboxes`,
+        );
+      }
       // Of several outboxes those that know the id; none does: what the first says of it.
       const known = found.filter(({ explanation: { rows, entries } }) => rows.length + entries.length > 0);
       const told = known.length > 0 ? known : found.slice(0, 1);

@@ -107,12 +107,12 @@ function readRoute(item: unknown, refuse: (why: string) => never): RouteMapping 
   const [when, stream, drop] = ['when', 'stream', 'drop'].map((key) => item.get(key) as unknown);
   if (!(when instanceof Map) || when.size === 0) return refuse('has no when');
   const conditions: [string, (string | null)[]][] = [];
-  for (const [column, value] of when as Map<unknown, unknown>) {
+  for (const [column, value] of when) {
     const values: unknown[] = Array.isArray(value) ? value : [value];
     const texts = values.map((one) => (typeof one === 'number' ? String(one) : one));
     if (values.length === 0 || !texts.every((one) => one === null || typeof one === 'string'))
       return refuse('has a condition that is no text, number or null, nor a list of them');
-    conditions.push([String(column), texts as (string | null)[]]);
+    conditions.push([String(column), texts]);
   }
   if (stream !== undefined && !streamTemplate().schema.safeParse(stream).success)
     return refuse('has no proper stream');

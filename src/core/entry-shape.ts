@@ -60,7 +60,11 @@ export type Piece =
   | { readonly text: string }
   | { readonly slot: number; readonly as: PieceEncoding }
   | { readonly fact: WalFact }
-  | { readonly if: number | WalFact; readonly then: readonly Piece[]; readonly otherwise: readonly Piece[] };
+  | {
+      readonly if: number | WalFact;
+      readonly pieces: readonly Piece[];
+      readonly otherwise: readonly Piece[];
+    };
 
 export type PieceEncoding = 'raw' | 'json' | 'base64';
 

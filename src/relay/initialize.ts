@@ -41,8 +41,8 @@ export async function initialize(ground: Ground, options: InitOptions): Promise<
     'SLOT_MISSING',
     ...(options.createTable ? ['TABLE_MISSING'] : []),
   ]);
-  const [created] = options.createTable ? before.tables : [];
-  const newTable = created?.table === null ? newTableColumns(shape) : null;
+  const [only] = options.createTable ? before.tables : [];
+  const newTable = only?.table === null ? newTableColumns(shape) : null;
   options.refuse(findProblems(before, names).filter(({ code }) => !mends.has(code)));
 
   for (const [place, { table }] of names.tables.entries()) {

@@ -24,18 +24,31 @@ export class RouteChooser implements EventRouter {
 
   route(bytes: Buffer, starts: Int32Array, lengths: Int32Array): Stream | null {
     for (const { conditions, router } of this.#routes) {
-      if (!conditions.every((condition) => fits(condition, bytes, starts, lengths))) continue;
+      if (!fitAll(conditions, bytes, starts, lengths)) continue;
       return router === null ? null : router.route(bytes, starts, lengths);
     }
     return null;
   }
 }
 
-function fits(condition: Condition, bytes: Buffer, starts: Int32Array, lengths: Int32Array): boolean {
-  const length = lengths[condition.slot] as number;
-  if (length < 0) return condition.fitsNull;
-  const start = starts[condition.slot] as number;
-  return condition.values.some(
-    (value) => value.length === length && bytes.compare(value, 0, length, start, start + length) === 0,
-  );
+/** Loops, not closures: every event comes through here. */
+function fitAll(
+  conditions: readonly Condition[],
+  bytes: Buffer,
+  starts: Int32Array,
+  lengths: Int32Array,
+): boolean {
+  for (const { slot, values, fitsNull } of conditions) {
+    const length = lengths[slot] as number;
+    const isFit = length < 0 ? fitsNull : isOneOf(values, bytes, starts[slot] as number, length);
+    if (!isFit) return false;
+  }
+  return true;
+}
+
+function isOneOf(values: readonly Buffer[], bytes: Buffer, start: number, length: number): boolean {
+  for (const value of values) {
+    if (value.length === length && bytes.compare(value, 0, length, start, start + length) === 0) return true;
+  }
+  return false;
 }

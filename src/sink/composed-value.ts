@@ -73,7 +73,7 @@ function writePiece(into: Buffer, at: number, piece: Piece, event: ComposedEvent
 function branchOf(piece: Extract<Piece, { if: unknown }>, event: ComposedEvent): readonly Piece[] {
   const isThere =
     typeof piece.if === 'number' ? (event.lengths[piece.if] as number) >= 0 : event.transaction !== null;
-  return isThere ? piece.then : piece.otherwise;
+  return isThere ? piece.pieces : piece.otherwise;
 }
 
 function factOf(fact: WalFact, { transaction, ordinal }: ComposedEvent): string | null {

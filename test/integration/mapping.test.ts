@@ -172,10 +172,10 @@ test('two tables in one transaction go each to its stream, and their ordinals te
 
 test('a relay of two tables that is killed again and again appends each event once, in order', async () => {
   await using outbox = await twoTables();
-  let isDone = false;
+  const writers = new AbortController();
   const writing = Promise.all(
     [0, 1, 2].map(async (writer) => {
-      for (let turn = 0; !isDone; turn += 1) {
+      for (let turn = 0; !writers.signal.aborted; turn += 1) {
         await outbox.query(`INSERT INTO orders_outbox (aggregatetype, aggregateid, type, payload)
             SELECT 'o', '${writer}', 't', to_jsonb(i) FROM generate_series(1, ${1 + (turn % 3)}) i;
           INSERT INTO billing.events (kind, doc, tenant) VALUES ('b', '${turn}', '${writer}')`);
@@ -192,7 +192,7 @@ test('a relay of two tables that is killed again and again appends each event on
     );
     await daemon.kill();
   }
-  isDone = true;
+  writers.abort();
   await writing;
   await outbox.start().streaming();
   await outbox.waitUntilConfirmed();
@@ -243,6 +243,32 @@ test.each([true, false])(
   },
   120_000,
 );
+
+test('rows of a partition that was dropped before they were relayed are not passed over', async () => {
+  await using outbox = await createOutbox({ isInitialized: false, env: { WALRELAY_COLUMN_TIME: 'none' } });
+  await outbox.query(`
+    CREATE TABLE outbox (id bigserial, aggregatetype text, aggregateid text, type text, payload text) PARTITION BY LIST (aggregateid);
+    CREATE TABLE outbox_a PARTITION OF outbox FOR VALUES IN ('a');
+    CREATE TABLE outbox_b PARTITION OF outbox FOR VALUES IN ('b');
+    CREATE PUBLICATION walrelay FOR TABLE outbox WITH (publish = 'insert')`);
+  await outbox.init();
+  const insert = (key: string) =>
+    outbox.query(
+      "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', $1, 't', 'p')",
+      [key],
+    );
+  await insert('a');
+  await insert('b');
+  await insert('a');
+  await outbox.query('DROP TABLE outbox_b');
+  const daemon = outbox.start();
+  await waitFor('the relay to stop in front of it', async () => daemon.stderr.includes('PARTITION_UNKNOWN'));
+  expect(await outbox.redis.xlen(outbox.stream())).toBeLessThan(2);
+  await outbox.query("CREATE TABLE outbox_b PARTITION OF outbox FOR VALUES IN ('b')");
+  const entries = await entriesOf(outbox, 'order', 3);
+  expect(entries.map((entry) => entry['aggregate_id'])).toEqual(['a', 'b', 'a']);
+  await outbox.waitUntilConfirmed();
+}, 120_000);
 
 test('routes send events to streams of their own, or nowhere; partitions keep an aggregate together and change when drained', async () => {
   const path = join(mkdtempSync(join(tmpdir(), 'walrelay-mapping-')), 'walrelay.yaml');

@@ -19,6 +19,20 @@ test.each([
   expect(describeIdentityChange(BEFORE, now)).toContain(text);
 });
 
+const TWO = 'publication 1:7 table 10 member 11:7 table 20 member 21:7';
+
+test.each([
+  [TWO.replace('member 21:7', 'member'), 'the table with the OID 20 was taken out of the publication'],
+  [`${TWO} table 30 member 31:9`, 'new among the outboxes: the tables with the OIDs 30'],
+  ['publication 1:7 table 10 member 11:7', 'no longer among the outboxes: the tables with the OIDs 20'],
+  [TWO.replace('1:7', '1:8'), 'the publication was altered'],
+])('of several tables, a change to %s is told as %s', (now, text) => {
+  const told = describeIdentityChange(TWO, now);
+  expect(told).toContain(text);
+  expect(told.split(';')).toHaveLength(1);
+  expect(describeIdentityChange(TWO, TWO)).toBe('');
+});
+
 test('what did not change is not told', () => {
   expect(describeIdentityChange(BEFORE, BEFORE)).toBe('');
   expect(describeIdentityChange(BEFORE, BEFORE.replace('16390:740', '16390:741'))).not.toContain('the table');

@@ -60,7 +60,7 @@ test('a piece without a value leaves nothing of the whole, unless it was asked f
   const id: Piece[] = [{ slot: 0, as: 'raw' }, { text: ':' }, { slot: 1, as: 'raw' }];
   expect(compose(id, [Buffer.from('a'), Buffer.from('')])?.toString()).toBe('a:');
   expect(compose(id, [Buffer.from('a'), null])).toBeNull();
-  const optional: Piece[] = [{ if: 1, then: [{ slot: 1, as: 'raw' }], otherwise: [{ text: 'none' }] }];
+  const optional: Piece[] = [{ if: 1, pieces: [{ slot: 1, as: 'raw' }], otherwise: [{ text: 'none' }] }];
   expect(compose(optional, [null, null])?.toString()).toBe('none');
 });
 
@@ -74,5 +74,5 @@ test('facts of the WAL are there for what comes from it, and for nothing else', 
   ];
   expect(compose(pieces, [])?.toString()).toBe('16/B374D848 7 2000-01-01T00:00:00.000000Z');
   expect(compose(pieces, [], false)).toBeNull();
-  expect(compose([{ if: 'lsn', then: pieces, otherwise: [{ text: '-' }] }], [], false)?.toString()).toBe('-');
+  expect(compose([{ if: 'lsn', pieces, otherwise: [{ text: '-' }] }], [], false)?.toString()).toBe('-');
 });
