@@ -1,3 +1,4 @@
+import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { parseEntryId, StreamReader } from '../sink/stream-reader.ts';
 import { NO_STREAM } from './audit-record.ts';
 import type { AuditPhase } from './audit-progress.ts';
@@ -18,7 +19,7 @@ import type { AuditOptions } from './run-audit.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
 import { scanRangeOf } from './scan-range.ts';
 import { Spool } from './spool.ts';
-import { parseCommittedAtUs, StreamBounds, type StreamFacts } from './stream-bounds.ts';
+import { StreamBounds, type StreamFacts } from './stream-bounds.ts';
 import { findStreams, StreamSet } from './stream-set.ts';
 import { Tally } from './tally.ts';
 import { isXidBefore } from './transaction-ids.ts';

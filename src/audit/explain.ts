@@ -2,7 +2,9 @@ import type { Settings } from '../config/settings.ts';
 import { formatLsn, toLsn } from '../core/lsn.ts';
 import { formatPosition } from '../core/position.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
+import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { type EntryId, parseEntryId, type StreamEntry, StreamReader } from '../sink/stream-reader.ts';
+import { quoteIdentifier } from '../source/sql.ts';
 import type { EntryOrigin } from './audit-record.ts';
 import type { AuditProgress } from './audit-progress.ts';
 import { formatUs } from './audit-report.ts';
@@ -18,9 +20,8 @@ import { RowRouter } from './row-router.ts';
 import { timeUsSql } from './row-sql.ts';
 import { hasIdSql } from './rows-by-id.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
-import { StreamBounds, parseCommittedAtUs } from './stream-bounds.ts';
+import { StreamBounds } from './stream-bounds.ts';
 import { findStreams, StreamSet } from './stream-set.ts';
-import { quoteIdentifier } from '../source/sql.ts';
 import { isXidBefore } from './transaction-ids.ts';
 
 /** The life of one event, as far as both servers remember it. */

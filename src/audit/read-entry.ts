@@ -1,11 +1,11 @@
 import { parseLsn } from '../core/lsn.ts';
+import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { parseEntryId, type StreamEntry } from '../sink/stream-reader.ts';
 import { RECOVERED_AT } from '../sink/recovery-script.ts';
 import { REPLAYED_AT } from '../sink/republish-script.ts';
 import type { EntryOrigin, EntryRecord } from './audit-record.ts';
 import { digestOf, isLossy, keyOf, sha256Hex } from './event-digest.ts';
 import type { OrderCheck } from './order-check.ts';
-import { parseCommittedAtUs } from './stream-bounds.ts';
 
 /** What an entry is to the audit. `nameless`: an event without an id · `foreign`: nothing that Walrelay writes. */
 export type ReadEntry = EntryRecord | 'nameless' | 'foreign';

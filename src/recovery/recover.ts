@@ -6,7 +6,8 @@ import type { Ground } from '../relay/ground.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
 import { RecoveryWriter } from '../sink/recovery-writer.ts';
-import { findStreams, readStreamIds, type StreamFacts } from '../sink/stream-ids.ts';
+import { readStreamIds, type StreamFacts } from '../sink/stream-ids.ts';
+import { escapeGlob, StreamReader } from '../sink/stream-reader.ts';
 import { findRowOrder, type RowOrder } from '../source/row-order.ts';
 import { createExportedSlotSql } from '../source/setup-sql.ts';
 import { NO_LIMITS_SQL, SnapshotReader } from '../source/snapshot-reader.ts';
@@ -162,10 +163,9 @@ async function readHeld(
   let entries = 0;
   let oldestCommittedUs: number | null = null;
   let newestCommittedUs: number | null = null;
-  const { literals } = ground.shape.template;
-  const pattern = literals.map(escapeGlob).join('*');
+  const pattern = ground.shape.template.literals.map(escapeGlob).join('*');
   for (const node of ground.nodes.writers) {
-    for await (const name of findStreams(node, pattern)) {
+    for await (const name of new StreamReader(node).names(pattern)) {
       const facts = await readStreamIds(node, name, (id) => {
         partitions.addHeld(id);
         entries += 1;
@@ -303,11 +303,6 @@ function estimateSql(table: string): string {
   return `SELECT sum(greatest(c.reltuples, 0))::bigint FROM pg_class c
     WHERE c.oid IN (SELECT relid FROM pg_partition_tree(${quoteLiteral(table).trim()}::regclass) WHERE isleaf
                     UNION SELECT ${quoteLiteral(table).trim()}::regclass)`;
-}
-
-/** SCAN's patterns. https://redis.io/docs/latest/commands/keys/ */
-function escapeGlob(literal: string): string {
-  return literal.replaceAll(/[\\*?[\]^]/g, '\\$&');
 }
 
 const WAITING_NOTE_MS = 10_000;
