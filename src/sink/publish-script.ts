@@ -19,18 +19,26 @@ export const POLLED_ENTRY_FIELDS: readonly string[] = ENTRY_FIELDS.filter(
 export const VALUES_PER_POLLED_EVENT = 1 + POLLED_ENTRY_FIELDS.length;
 
 /**
- * KEYS: the batch's streams. ARGV: the number of events, the packed events (one flat MessagePack array).
- *
- * Answers {appended} when every event stands, {appended, refusal} when Redis refused one: those before it stand,
- * nothing after it was tried.
+ * Lua that appends the packed events of a batch, whose streams are the first of KEYS, and returns: {appended} when every
+ * event stands, {appended, refusal} when Redis refused one: those before it stand, nothing after it was tried. `count`,
+ * `packed`: Lua for the number of events and the flat MessagePack array; `same`: see xaddLua.
  */
-export const PUBLISH_SCRIPT = `
-local v = cmsgpack.unpack(ARGV[2])
+export function publishLua(
+  { count, packed }: { readonly count: string; readonly packed: string },
+  same: Readonly<Record<string, string>> = {},
+): string {
+  return `
+local v = cmsgpack.unpack(${packed})
+local count = tonumber(${count})
 local pcall = redis.pcall
-for e = 0, tonumber(ARGV[1]) - 1 do
+for e = 0, count - 1 do
   local i = e * ${VALUES_PER_POLLED_EVENT} + 1
-  ${xaddLua(POLLED_ENTRY_FIELDS)}
+  ${xaddLua(POLLED_ENTRY_FIELDS, same)}
   if type(reply) == 'table' then return {e, reply.err or 'ERR no reason given'} end
 end
-return {tonumber(ARGV[1])}
+return {count}
 `;
+}
+
+/** KEYS: the batch's streams. ARGV: the number of events, the packed events. Answers as `publishLua` says. */
+export const PUBLISH_SCRIPT = publishLua({ count: 'ARGV[1]', packed: 'ARGV[2]' });

@@ -3,7 +3,7 @@ import { WalrelayError } from '../core/walrelay-error.ts';
 import type { PublishBatch } from './publish-batch.ts';
 import { PUBLISH_SCRIPT } from './publish-script.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
+import { eventRefused, isAboutOneEvent, replyError, unknownReply } from './redis-reply.ts';
 
 export interface PublishOutcome {
   /** How many events of the batch stand in their streams, from its first on. */
@@ -71,10 +71,7 @@ export function readPublishReply(reply: unknown): [accepted: number, refusal: st
       if (reply.length === 2 && typeof refusal === 'string') return [accepted, refusal];
     }
   }
-  throw new WalrelayError(
-    'REDIS_REFUSED',
-    'Redis gave an answer to a batch that the publish script never gives',
-  );
+  throw unknownReply('a batch');
 }
 
 function refused(refusal: string, eventId: string, stream: string): WalrelayError {

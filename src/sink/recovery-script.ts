@@ -1,5 +1,4 @@
-import { POLLED_ENTRY_FIELDS, VALUES_PER_POLLED_EVENT } from './publish-script.ts';
-import { xaddLua } from './xadd-lua.ts';
+import { publishLua } from './publish-script.ts';
 
 /**
  * What a recovered entry has instead of lsn, seq and committed_at, which only the WAL tells: when it was appended, ISO 8601
@@ -10,23 +9,12 @@ export const RECOVERED_AT = 'recovered_at';
 /**
  * Appends rows of the table while no relay streams (`walrelay recover`). The watermark stays where it is.
  *
- * KEYS: the batch's streams, then their lane: the events count their streams' keys from 1. ARGV: epoch, fence, the number
- * of events, the packed events (one flat MessagePack array), the time.
- *
- * Answers {appended} when every event stands, {appended, refusal} when Redis refused one: those before it stand,
- * nothing after it was tried.
+ * KEYS: the batch's streams, then their lane. ARGV: epoch, fence, the number of events, the packed events, the time.
+ * Answers as `publishLua` says.
  */
 export const RECOVER_SCRIPT = `
 local lane = redis.call('HMGET', KEYS[#KEYS], 'epoch', 'fence')
 if not lane[1] then return redis.error_reply('NOLANE the lane state is gone') end
 if lane[1] ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. lane[1]) end
 if lane[2] ~= ARGV[2] then return redis.error_reply('FENCED by session ' .. lane[2]) end
-local v = cmsgpack.unpack(ARGV[4])
-local pcall = redis.pcall
-for e = 0, tonumber(ARGV[3]) - 1 do
-  local i = e * ${VALUES_PER_POLLED_EVENT} + 1
-  ${xaddLua(POLLED_ENTRY_FIELDS, { [RECOVERED_AT]: 'ARGV[5]' })}
-  if type(reply) == 'table' then return {e, reply.err or 'ERR no reason given'} end
-end
-return {tonumber(ARGV[3])}
-`;
+${publishLua({ count: 'ARGV[3]', packed: 'ARGV[4]' }, { [RECOVERED_AT]: 'ARGV[5]' })}`;

@@ -1,7 +1,7 @@
 /**
  * Lua, for a script that has unpacked its events into the flat array `v`: appends the event whose values begin behind
- * `v[i]` and puts what XADD answers into `reply`. `v[i]` is the number of the stream's key, negative when a value is NULL, whose field is
- * left out. Names are constants of the script, not sent with each event. Needs a local `pcall` for redis.pcall.
+ * `v[i]` and puts what XADD answers into `reply`. `v[i]` is the number of the stream's key, negative when a value is NULL,
+ * whose field is left out. Names are constants of the script, not sent with each event. Needs a local `pcall` for redis.pcall.
  *
  * `same`: further fields behind them, each with the Lua of a value that all events share.
  */
