@@ -1,3 +1,4 @@
+import { RowRouter } from '../route/row-router.ts';
 import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { parseEntryId, StreamReader } from '../sink/stream-reader.ts';
 import { NO_STREAM } from './audit-record.ts';
@@ -13,7 +14,6 @@ import type { ReadingConnection, TextRow } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { countRowsOfIds } from './rows-by-id.ts';
 import { readRows } from './row-reader.ts';
-import { RowRouter } from './row-router.ts';
 import { ROW_PREFIX_COLUMNS } from './row-sql.ts';
 import type { AuditOptions } from './run-audit.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
@@ -61,7 +61,7 @@ export class Comparison implements Disposable {
 
   async readRows(): Promise<void> {
     const { postgres, table, range, pace } = this.#options;
-    const router = new RowRouter(table.columns);
+    const router = new RowRouter(table.columns, (slot) => ROW_PREFIX_COLUMNS + slot);
     for await (const { rows, done } of readRows(postgres, table, range, pace)) {
       for (const row of rows) {
         this.#addRow(row, router);
@@ -86,7 +86,7 @@ export class Comparison implements Disposable {
       this.#whileReading.note('rowsWithoutId', 1);
       return;
     }
-    const name = router.route(row, ROW_PREFIX_COLUMNS);
+    const name = router.find(row);
     const xid = Number(xmin);
     this.#spool.add({
       kind: 'row',

@@ -2,6 +2,7 @@ import type { Settings } from '../config/settings.ts';
 import { formatLsn, toLsn } from '../core/lsn.ts';
 import { formatPosition } from '../core/position.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
+import { RowRouter } from '../route/row-router.ts';
 import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { type EntryId, parseEntryId, type StreamEntry, StreamReader } from '../sink/stream-reader.ts';
 import { quoteIdentifier } from '../source/sql.ts';
@@ -16,8 +17,7 @@ import { originOf, positionOf } from './read-entry.ts';
 import type { ReadingConnection } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { checkSameHistory, readServerState, type ServerState } from './relay-state.ts';
-import { RowRouter } from './row-router.ts';
-import { timeUsSql } from './row-sql.ts';
+import { PAYLOAD_SLOT, timeUsSql } from './row-sql.ts';
 import { hasIdSql } from './rows-by-id.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
 import { StreamBounds } from './stream-bounds.ts';
@@ -128,7 +128,7 @@ async function readRowsOf(
   const committed = tracksCommitTime
     ? `to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
     : 'NULL';
-  const router = new RowRouter(table.columns);
+  const router = new RowRouter(table.columns, (slot) => VALUES_FROM + slot);
   const rows = await postgres.rows(
     `SELECT ${['xmin', timeUsSql(table), committed, ...names].join(', ')} FROM ${table.name} WHERE ${hasIdSql(table)} LIMIT 20`,
     [[eventId]],
@@ -146,13 +146,14 @@ async function readRowsOf(
         insertedAt: us === null ? null : formatUs(us),
         transactionId: Number(xmin),
         committedAt: committedAt ?? null,
-        stream: router.route(values, 3),
+        stream: router.find(values),
       },
     };
   });
 }
 
-const PAYLOAD_SLOT = 4;
+/** In front of a row's values: its xmin, its time and its commit time. */
+const VALUES_FROM = 3;
 
 /** Looks for an event's entries: where they should be first, then everywhere. */
 class Search {

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { RowRouter } from '../route/row-router.ts';
 import { findNameFault } from '../route/stream-router.ts';
 import { Replayer } from '../sink/republisher.ts';
 import { quoteIdentifier } from '../source/sql.ts';
@@ -9,7 +10,6 @@ import { Pace } from './pace.ts';
 import type { ReadingConnection } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { republish } from './republish.ts';
-import { RowRouter } from './row-router.ts';
 import { rangeConditions, ROW_PREFIX_COLUMNS, type TimeRange, timeUsSql } from './row-sql.ts';
 import { hasIdSql } from './rows-by-id.ts';
 import { isXidBefore } from './transaction-ids.ts';
@@ -49,14 +49,14 @@ export async function planReplay(
   const table = await readAuditedTable(postgres, settings, {
     needsTime: range.fromUs !== null || range.toUs !== null,
   });
-  const router = new RowRouter(table.columns);
+  const router = new RowRouter(table.columns, (slot) => ROW_PREFIX_COLUMNS + slot);
   const found: { id: string; stream: string; timeUs: bigint; xid: number; ordinal: number }[] = [];
   const streams = new Map<string, number>();
   let unroutable = 0;
   const { sql, values } = selectionSql(settings, table, selection);
   for (const row of await postgres.rows(sql, values)) {
     const [xmin, timeUs, id] = row;
-    const stream = toStream ?? router.route(row, ROW_PREFIX_COLUMNS);
+    const stream = toStream ?? router.find(row);
     if (stream === null || typeof id !== 'string') {
       unroutable += 1;
       continue;

@@ -49,7 +49,8 @@ export function timeUsSql(table: AuditedTable): string {
   return `CASE WHEN isfinite(${column}) THEN ${microseconds(`${column}::timestamptz`)} END`;
 }
 
-const PAYLOAD_SLOT = 4;
+/** The payload's place among an event's columns. */
+export const PAYLOAD_SLOT = 4;
 
 function conditions(table: AuditedTable, range: TimeRange, slice: RowSlice): string[] {
   if (slice.by === 'time') return rangeConditions(table, slice);

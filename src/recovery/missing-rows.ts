@@ -1,10 +1,9 @@
-import { WalrelayError } from '../core/walrelay-error.ts';
 import type { OutboxShape } from '../relay/outbox-shape.ts';
+import { RowRouter } from '../route/row-router.ts';
 import type { StreamFacts } from '../sink/stream-ids.ts';
 import { ORDER_VALUES, orderedRowsSql, type RowOrder, type RowRange } from '../source/row-order.ts';
 import type { SnapshotReader, TextRow } from '../source/snapshot-reader.ts';
 import type { IdPartitions } from './id-partitions.ts';
-import { RowRouter } from './row-router.ts';
 import { RowSet } from './row-set.ts';
 import { horizonOf, judgeRow, type LaneHistory, VERDICT } from './stream-horizon.ts';
 
@@ -50,11 +49,11 @@ export async function findMissingRows(
   progress: (rows: number) => void,
 ): Promise<MissingRows> {
   const judge = source.since === null ? createJudge(source, held) : () => VERDICT.republish;
-  const { columns, idOf } = scanColumns(source);
+  const idOf = (row: TextRow) => textOf(row[ORDER_VALUES], source.isRaw);
   const marks: RowMark[] = [{ row: 0, key: null, id: null }];
   let rowCount = 0;
   let previousKey: string | null = null;
-  await openCursor(source, columns, rangeFrom(source.since, source.since));
+  await openCursor(source, scannedColumns(source), rangeFrom(source.since, source.since));
   for (;;) {
     const page = await source.reader.query(`FETCH ${ROWS_PER_PAGE} FROM walrelay_rows`);
     for (const row of page) {
@@ -107,33 +106,26 @@ export function textOf(value: string | null | undefined, isRaw: boolean): string
   return isRaw ? Buffer.from(value, 'hex').toString('utf8') : value;
 }
 
-/** The id and what the stream's name is made of. */
-function scanColumns(source: RowSource): {
-  readonly columns: readonly string[];
-  readonly idOf: (row: TextRow) => string;
-} {
-  const { names } = source.shape.columns;
-  return {
-    columns: [0, ...source.shape.templateSlots].map((slot) => names[slot] as string),
-    idOf: (row) => textOf(row[ORDER_VALUES], source.isRaw),
-  };
+/** The slots of the id and of what the stream's name is made of: no more of a row is read to judge it. */
+function scannedSlots({ shape }: RowSource): readonly number[] {
+  return [...new Set([0, ...shape.templateSlots])];
+}
+
+function scannedColumns(source: RowSource): string[] {
+  return scannedSlots(source).map((slot) => source.shape.columns.names[slot] as string);
 }
 
 function createJudge(source: RowSource, held: HeldEntries): (row: TextRow) => number {
-  const router = new RowRouter(source.shape, source.isRaw);
+  const slots = scannedSlots(source);
+  const router = new RowRouter(source.shape, (slot) => ORDER_VALUES + slots.indexOf(slot), source);
   const noStream = horizonOf(null, held.lane);
   const horizons = new Map(
     [...held.streams].map(([name, facts]) => [name, horizonOf(facts, held.lane)] as const),
   );
   return (row) => {
-    let horizon = noStream;
-    try {
-      const name = router.route(row, (placeholder) => ORDER_VALUES + 1 + placeholder);
-      horizon = horizons.get(name) ?? noStream;
-    } catch (error) {
-      // An event that has no stream: if it has to be published, that will stop in front of it and name it.
-      if (!(error instanceof WalrelayError)) throw error;
-    }
+    // An event that has no stream: if it has to be published, that will stop in front of it and name it.
+    const name = router.find(row);
+    const horizon = (name === null ? undefined : horizons.get(name)) ?? noStream;
     const made = row[1] ?? null;
     return judgeRow(made === null ? null : Number(made), horizon);
   };

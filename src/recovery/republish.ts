@@ -1,11 +1,11 @@
 import type { Settings } from '../config/settings.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import { RowRouter } from '../route/row-router.ts';
 import { PublishBatch } from '../sink/publish-batch.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import type { RecoveryWriter } from '../sink/recovery-writer.ts';
 import { ORDER_VALUES } from '../source/row-order.ts';
 import type { TextRow } from '../source/snapshot-reader.ts';
-import { RowRouter } from './row-router.ts';
 import {
   type MissingRows,
   openCursor,
@@ -30,7 +30,7 @@ export async function republish(
 ): Promise<number> {
   const { settings, lanes, writer, now, progress } = options;
   const { shape, isRaw } = source;
-  const router = new RowRouter(shape, isRaw);
+  const router = new RowRouter(shape, (slot) => ORDER_VALUES + slot, source);
   const open = new Map<number, OpenBatch>();
   let count = 0;
   const flush = async ({ batch, ids }: OpenBatch) => {
@@ -56,13 +56,14 @@ export async function republish(
   for await (const row of missingRows(source, missing, settings.batchBytesMax * PAGE_BATCHES)) {
     const id = textOf(row[ORDER_VALUES], isRaw);
     try {
-      const lane = lanes.laneOf(router.route(row, (_, slot) => ORDER_VALUES + slot));
+      const lane = lanes.laneOf(router.route(row));
       if (open.size === OPEN_BATCHES_MAX && !open.has(lane)) await flushAll();
       const into = open.get(lane) ?? { batch: createBatch(), ids: [] };
       open.set(lane, into);
       if (!into.batch.add(row, ORDER_VALUES)) {
         await flush(into);
-        into.batch.add(row, ORDER_VALUES);
+        if (!into.batch.add(row, ORDER_VALUES))
+          throw new WalrelayError('BUG', 'an empty batch has no room for an event');
       }
       into.ids.push(id);
     } catch (thrown) {

@@ -1,0 +1,39 @@
+import { describe, expect, test } from 'vitest';
+import { eventColumns } from '../../../src/route/event-columns.ts';
+import { RowRouter } from '../../../src/route/row-router.ts';
+import { thrownCode } from '../thrown-code.ts';
+
+const COLUMNS = eventColumns({
+  columnId: 'id',
+  columnType: 'type',
+  columnAggregateType: 'aggregatetype',
+  columnAggregateId: 'aggregateid',
+  columnPayload: 'payload',
+  stream: '${aggregatetype}.${region}.${aggregatetype}',
+  metaKey: 'walrelay:shop',
+});
+const ROW = ['ignored', 'e-1', 'created', 'größe', 'a', '{}', 'eu'];
+
+describe('the stream of a row', () => {
+  test('is made of the values at their places, however many rows came before', () => {
+    const router = new RowRouter(COLUMNS, (slot) => slot + 1);
+    expect(router.route(ROW)).toBe('größe.eu.größe');
+    expect(router.route(['', '', '', 'x'.repeat(100), '', '', 'y'.repeat(50)])).toHaveLength(252);
+    expect(router.route(ROW)).toBe('größe.eu.größe');
+  });
+
+  test('is the same where the values came as hex', () => {
+    const raw = ROW.map((value) => Buffer.from(value).toString('hex'));
+    expect(new RowRouter(COLUMNS, (slot) => slot + 1, { isRaw: true }).route(raw)).toBe('größe.eu.größe');
+  });
+
+  test('is none where a value is NULL or no name comes of it: an error, or null for whoever asks', () => {
+    const router = new RowRouter(COLUMNS, (slot) => slot + 1);
+    const withoutRegion = [...ROW.slice(0, 6), null];
+    expect(thrownCode(() => router.route(withoutRegion))).toBe('EVENT_NO_ROUTE');
+    expect(router.find(withoutRegion)).toBeNull();
+    // Longer than the room that the router begins with.
+    expect(router.find([...ROW.slice(0, 6), 'x'.repeat(5000)])).toBeNull();
+    expect(router.find(ROW)).toBe('größe.eu.größe');
+  });
+});
