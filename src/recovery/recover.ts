@@ -1,7 +1,8 @@
 import { clientConfig } from '../config/client-config.ts';
-import { formatLsn, type Lsn, lsnToHex, parseLsn, ZERO_LSN } from '../core/lsn.ts';
+import { formatLsn, type Lsn, lsnToHex, ZERO_LSN } from '../core/lsn.ts';
 import { comparePositions, ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { createExportedSlot } from '../relay/create-slot.ts';
 import type { Ground } from '../relay/ground.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
@@ -9,7 +10,6 @@ import { RecoveryWriter } from '../sink/recovery-writer.ts';
 import { readStreamIds, type StreamFacts } from '../sink/stream-ids.ts';
 import { escapeGlob, StreamReader } from '../sink/stream-reader.ts';
 import { findRowOrder, type RowOrder } from '../source/row-order.ts';
-import { createExportedSlotSql } from '../source/setup-sql.ts';
 import { NO_LIMITS_SQL, SnapshotReader } from '../source/snapshot-reader.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import { IdPartitions } from './id-partitions.ts';
@@ -77,10 +77,7 @@ export async function recover(
 
   let slotLsn: Lsn | null = null;
   let snapshot: string | null = null;
-  if (!options.isDryRun) {
-    ({ slotLsn, snapshot } = await replaceSlot(ground, plan, options));
-    options.step(`a new slot streams from ${formatLsn(slotLsn)}`);
-  }
+  if (!options.isDryRun) ({ slotLsn, snapshot } = await replaceSlot(ground, plan, options));
   await reader.begin(snapshot);
   options.step('comparing the rows of the table with them');
   const [estimate] = await reader.query(estimateSql(quoteQualified(shape.expected.table)));
@@ -90,7 +87,7 @@ export async function recover(
   );
   const found = report(held, missing);
   if (slotLsn === null) return found;
-  if (missing.doubtfulCount > 0) throw inDoubt(found, order, held);
+  if (missing.doubtfulCount > 0) throw inDoubt(found, order);
 
   const slotText = formatLsn(slotLsn);
   options.step(`publishing ${missing.rows.size} events that no stream holds`);
@@ -143,11 +140,10 @@ async function checkTable(
       );
     }
     if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
-    const role = quoteIdentifier(ground.shape.expected.table.schema);
     throw new WalrelayError('PG_PRIVILEGE', error.message, {
       cause: error,
       hint:
-        `A recovery reads the table, which a relay does not: GRANT USAGE ON SCHEMA ${role} TO …; ` +
+        `A recovery reads the table, which a relay does not: GRANT USAGE ON SCHEMA ${quoteIdentifier(expected.table.schema)} TO …; ` +
         `GRANT SELECT ON ${table} TO …; (with row security: a role that it does not apply to).`,
     });
   }
@@ -191,7 +187,7 @@ async function replaceSlot(
   plan: RecoveryPlan,
   options: RecoveryOptions,
 ): Promise<{ readonly slotLsn: Lsn; readonly snapshot: string }> {
-  const { postgres, shape, settings } = ground;
+  const { postgres, settings } = ground;
   await postgres.query(NO_LIMITS_SQL);
   if (plan.catalog.slot !== null) {
     await postgres.query(`SELECT pg_drop_replication_slot(${quoteLiteral(settings.slot).trim()})`);
@@ -203,12 +199,10 @@ async function replaceSlot(
     );
   }, WAITING_NOTE_MS);
   try {
-    const sql = createExportedSlotSql(shape.expected, plan.catalog.server.versionNumber);
-    const [row] = await postgres.query(sql);
-    const snapshot = row?.['snapshot_name'];
-    if (typeof snapshot !== 'string')
-      throw new WalrelayError('PG_PROTOCOL', 'the new slot came without a snapshot');
-    return { slotLsn: parseLsn(String(row?.['consistent_point'])), snapshot };
+    const { lsn, snapshot, refusal } = await createExportedSlot(postgres, settings.slot, plan.catalog.server);
+    options.step(`a new slot streams from ${formatLsn(lsn)}`);
+    if (refusal !== null) options.step(`it is lost when a standby is promoted, since ${refusal}`);
+    return { slotLsn: lsn, snapshot };
   } finally {
     clearInterval(waiting);
   }
@@ -285,14 +279,12 @@ function report(held: HeldEntries & { readonly entries: number }, missing: Missi
   };
 }
 
-function inDoubt(found: RecoveryReport, order: RowOrder, held: HeldEntries): WalrelayError {
+function inDoubt(found: RecoveryReport, order: RowOrder): WalrelayError {
   const why = order.isTime
     ? 'their streams are gone, hold no relayed entry or had entries deleted, or the rows are older than every entry'
     : `the order column ${quoteIdentifier(order.column)} is no timestamptz, which could be compared with the entries`;
   const newest =
-    found.newestCommitted === null || held.lane.newestCommittedUs === null
-      ? ''
-      : ` The newest entry was committed at ${found.newestCommitted}.`;
+    found.newestCommitted === null ? '' : ` The newest entry was committed at ${found.newestCommitted}.`;
   return new WalrelayError(
     'RECOVERY_IN_DOUBT',
     `${found.doubtful} rows are in no stream, and nothing tells whether they were relayed: ${why}.${newest} Nothing was published`,

@@ -69,12 +69,15 @@ function createSlotAnywhereSql(names: CatalogNames): string {
 /**
  * For a replication connection: creates the slot and exports the snapshot of its consistent point. Every transaction
  * that the snapshot sees committed before that point; every other one comes through the slot. The snapshot lives until
- * the connection runs its next command. A standby takes the slot along where the server can do that (17).
+ * the connection runs its next command.
  */
-export function createExportedSlotSql(names: CatalogNames, versionNumber: number): string {
-  const slot = `CREATE_REPLICATION_SLOT ${quoteIdentifier(names.slot)} LOGICAL pgoutput`;
-  if (versionNumber < 150_000) return `${slot} EXPORT_SNAPSHOT`;
-  return `${slot} (SNAPSHOT 'export'${versionNumber < 170_000 ? '' : ', FAILOVER'})`;
+export function createExportedSlotSql(
+  { slot }: Pick<CatalogNames, 'slot'>,
+  { versionNumber, isFailover }: { readonly versionNumber: number; readonly isFailover: boolean },
+): string {
+  const create = `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} LOGICAL pgoutput`;
+  if (versionNumber < 150_000) return `${create} EXPORT_SNAPSHOT`;
+  return `${create} (SNAPSHOT 'export'${isFailover ? ', FAILOVER' : ''})`;
 }
 
 /**
