@@ -106,7 +106,6 @@ function checkPart(part: LanePart, epoch: number, confirmedLsn: Lsn): void {
   );
 }
 
-/** `problems`: what is wrong with the publication as it is now; its fix comes before the new epoch. */
 /** The newest floor that was noted for a lane and confirmed, when the lane no longer remembers it. */
 export function lostFloor(part: LanePart, confirmedLsn: Lsn): Lsn | null {
   const provenLsn = part.notedLsns.findLast((lsn) => lsn <= confirmedLsn);
@@ -114,6 +113,7 @@ export function lostFloor(part: LanePart, confirmedLsn: Lsn): Lsn | null {
   return part.state !== null && part.state.floorLsn >= provenLsn ? null : provenLsn;
 }
 
+/** `problems`: what is wrong with the publication as it is now; its fix comes before the new epoch. */
 export function publicationChanged(
   before: string,
   now: string,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { type Lsn, lsnToHex } from '../core/lsn.ts';
 import { comparePositions, ORIGIN, type Position, positionToHex } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
@@ -13,6 +12,7 @@ import type { Batch } from './batch.ts';
 import { describePackedEvent } from './packed-event.ts';
 import { encodeCommandHead } from './command-head.ts';
 import { type LanePartState, type LaneState, laneFromFields, laneToFields } from './lane-state.ts';
+import { LoadedScript } from './loaded-script.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import type { RedisNode } from './redis-nodes.ts';
 import { eventRefused, isAboutOneEvent, replyError, unknownReply } from './redis-reply.ts';
@@ -80,7 +80,7 @@ export class Lane {
     const head = encodeCommandHead(
       [
         'EVALSHA',
-        APPEND_SHA,
+        APPEND.sha,
         String(batch.keys.length + 1),
         this.key,
         ...batch.keys,
@@ -112,7 +112,7 @@ export class Lane {
     const reply = await this.node.waiter.command(
       'noting the floor',
       'EVALSHA',
-      FLOOR_SHA,
+      FLOOR.sha,
       1,
       this.key,
       this.#epoch,
@@ -125,11 +125,11 @@ export class Lane {
     if (reply !== 'OK') throw unknownReply('the noting of the floor');
   }
 
-  /** Sets facts of the lane that changed with good reason (a promotion's new timeline). */
+  /** Sets facts of the lane that changed with good reason: a promotion's new timeline, how far a recovery has come. */
   async annotate(facts: Readonly<Record<string, string>>): Promise<void> {
-    const doing = 'noting a new timeline';
+    const doing = `noting ${Object.keys(facts).join(' and ')} in the lane state`;
     const reply = await this.runHeld(doing, ANNOTATE_SCRIPT, ...Object.entries(facts).flat());
-    if (reply !== 'OK') throw unknownReply('the noting of a new timeline');
+    if (reply !== 'OK') throw unknownReply(doing);
   }
 
   /** Runs a script on the lane that begins by checking epoch and fence. */
@@ -140,7 +140,7 @@ export class Lane {
   /** Runs a loaded script on streams of the lane; the lane's key comes behind theirs. It checks epoch and fence first. */
   async runOnStreams(
     doing: string,
-    sha: string,
+    { sha }: LoadedScript,
     streams: readonly string[],
     args: readonly (string | number | Buffer)[],
   ): Promise<unknown> {
@@ -154,22 +154,13 @@ export class Lane {
   }
 }
 
-/** Loads the scripts of the hot path, so that the first batch pays no extra round trip. */
+/** Loads the scripts of the hot path. */
 export async function loadScripts(redis: RedisConnection): Promise<void> {
-  const scripts = [
-    [APPEND_SCRIPT, APPEND_SHA],
-    [FLOOR_SCRIPT, FLOOR_SHA],
-  ] as const;
-  await Promise.all(
-    scripts.map(async ([script, sha]) => {
-      const reply = await redis.command('loading a script', 'SCRIPT', 'LOAD', script);
-      if (reply !== sha) throw unknownReply('the loading of a script');
-    }),
-  );
+  await Promise.all([APPEND.load(redis), FLOOR.load(redis)]);
 }
 
-const APPEND_SHA = createHash('sha1').update(APPEND_SCRIPT).digest('hex');
-const FLOOR_SHA = createHash('sha1').update(FLOOR_SCRIPT).digest('hex');
+const APPEND = new LoadedScript(APPEND_SCRIPT);
+const FLOOR = new LoadedScript(FLOOR_SCRIPT);
 
 function readAppendReply(reply: unknown): [appended: number, skipped: number, refusal: string | null] {
   if (Array.isArray(reply)) {

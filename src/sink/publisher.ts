@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { LoadedScript } from './loaded-script.ts';
 import type { PublishBatch } from './publish-batch.ts';
 import { PUBLISH_SCRIPT } from './publish-script.ts';
 import type { RedisConnection } from './redis-connection.ts';
@@ -22,7 +22,7 @@ export class Publisher {
 
   /** So that the first batch pays no extra round trip. */
   async loadScript(): Promise<void> {
-    await this.#redis.command('loading a script', 'SCRIPT', 'LOAD', PUBLISH_SCRIPT);
+    await PUBLISH.load(this.#redis);
   }
 
   /**
@@ -34,7 +34,7 @@ export class Publisher {
     const reply = await this.#redis.command(
       'a batch',
       'EVALSHA',
-      PUBLISH_SHA,
+      PUBLISH.sha,
       batch.keys.length,
       ...batch.keys,
       count,
@@ -60,7 +60,7 @@ export function readPublishOutcome(
   return { accepted, refusal: null };
 }
 
-const PUBLISH_SHA = createHash('sha1').update(PUBLISH_SCRIPT).digest('hex');
+const PUBLISH = new LoadedScript(PUBLISH_SCRIPT);
 
 /** Strict: an answer that the script never gives must not count as delivered (I8). */
 export function readPublishReply(reply: unknown): [accepted: number, refusal: string | null] {

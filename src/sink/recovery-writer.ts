@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { LaneSet } from './lane-set.ts';
+import { LoadedScript } from './loaded-script.ts';
 import type { PublishBatch } from './publish-batch.ts';
 import { type PublishOutcome, readPublishOutcome } from './publisher.ts';
 import { RECOVER_SCRIPT } from './recovery-script.ts';
@@ -15,8 +15,7 @@ export class RecoveryWriter {
 
   /** `lanes`: after their fence was raised. */
   static async open(nodes: RedisNodes, lanes: LaneSet): Promise<RecoveryWriter> {
-    for (const node of nodes.writers)
-      await node.command('loading a script', 'SCRIPT', 'LOAD', RECOVER_SCRIPT);
+    for (const node of nodes.writers) await RECOVER.load(node);
     return new RecoveryWriter(lanes);
   }
 
@@ -30,7 +29,7 @@ export class RecoveryWriter {
   ): Promise<PublishOutcome> {
     const lane = await this.#lanes.heldLane(batch.streamOf(0));
     const { count, packed } = batch.seal();
-    const reply = await lane.runOnStreams('a batch', RECOVER_SHA, batch.keys, [
+    const reply = await lane.runOnStreams('a batch', RECOVER, batch.keys, [
       count,
       packed,
       options.at.toISOString(),
@@ -39,4 +38,4 @@ export class RecoveryWriter {
   }
 }
 
-const RECOVER_SHA = createHash('sha1').update(RECOVER_SCRIPT).digest('hex');
+const RECOVER = new LoadedScript(RECOVER_SCRIPT);
