@@ -37,7 +37,7 @@ export interface EntryRecord {
 
 export type AuditRecord = RowRecord | EntryRecord;
 
-/** relayed: by the relay · recovered: by `audit --repair` · replayed: by `walrelay replay`. */
+/** relayed: by the relay · recovered: by `audit --repair` or `walrelay recover` · replayed: by `walrelay replay`. */
 export type EntryOrigin = 'relayed' | 'recovered' | 'replayed';
 /** broken: behind an entry of its stream that was committed later · aggregate: even behind one of its aggregate. */
 export type EntryOrder = 'kept' | 'broken' | 'aggregate';

@@ -90,8 +90,8 @@ function serverSql(slot: string): string {
 }
 
 /**
- * `server`: read after `lane`, which moves on. Throws when they are not of one history: positions would mean nothing then. A Redis that is behind the slot
- * may be audited: that is what an audit is for.
+ * Throws when lane and server are not of one history: positions would mean nothing then. `server`: read after `lane`, which
+ * moves on. A Redis that is behind the slot may be audited: that is what an audit is for.
  */
 export function checkSameHistory(lane: LaneState, server: ServerState, settings: Settings): void {
   const { metaKey, slot } = settings;
@@ -129,7 +129,8 @@ export function checkSameHistory(lane: LaneState, server: ServerState, settings:
       },
     );
   }
-  if (server.walEndLsn < lane.watermark.commitLsn || server.walEndLsn < lane.floorLsn) {
+  // The watermark is where its commit record begins: a WAL that ends there does not hold that commit.
+  if (server.walEndLsn <= lane.watermark.commitLsn || server.walEndLsn < lane.floorLsn) {
     throw new WalrelayError(
       'POSTGRES_BEHIND',
       `Redis holds entries up to ${formatPosition(lane.watermark)}, but this server's WAL ends at ${formatLsn(server.walEndLsn)}`,

@@ -108,7 +108,7 @@ const NOTE_TEXTS: Readonly<Record<Note, string>> = {
   rowsWithoutId: 'can’t be compared',
   entriesWithoutId: 'can’t be compared',
   repeatedIds: 'inserted again under the same id by the producer, and rightly delivered again',
-  recovered: 'appended by audit --repair',
+  recovered: 'appended by audit --repair or walrelay recover',
   replayed: 'appended by walrelay replay',
   newHistories: 'LSNs that begin anew in a stream: an epoch accepted on another cluster',
 };

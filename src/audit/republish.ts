@@ -2,7 +2,7 @@ import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { PublishBatch, type PublishRouter } from '../sink/publish-batch.ts';
 import type { Republisher } from '../sink/republisher.ts';
-import { quoteIdentifier } from '../source/sql.ts';
+import { hexOf, quoteIdentifier } from '../source/sql.ts';
 import type { AuditedTable } from './audited-table.ts';
 import type { Pace } from './pace.ts';
 import type { ReadingConnection, TextRow } from './reading-connection.ts';
@@ -65,13 +65,7 @@ const ID_COLUMNS = 1;
 const EVENTS_PER_SCRIPT = 100;
 
 async function readRowsOf(ids: readonly string[], { postgres, table }: Republishing): Promise<TextRow[]> {
-  const values = table.columns.names.map((name) => {
-    const column = quoteIdentifier(name);
-    // As the polling relay reads a database without an encoding: bytes, whatever they are.
-    return table.isRaw
-      ? `CASE WHEN ${column} IS NOT NULL THEN encode(textsend(format('%s', ${column})), 'hex') END`
-      : column;
-  });
+  const values = table.columns.names.map(table.isRaw ? hexOf : quoteIdentifier);
   const id = quoteIdentifier(table.columns.names[0] as string);
   const rows = await postgres.rows(
     `SELECT ${[id, ...values].join(', ')} FROM ${table.name} WHERE ${hasIdSql(table)}`,

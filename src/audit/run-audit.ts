@@ -65,8 +65,8 @@ export async function runAudit(
   const startedMs = Date.now();
   const table = await readAuditedTable(postgres, settings);
   const dataSet = await redis.dataSetIdentity();
-  const recoveries = await readRecoveries(redis, await redis.readLane(), settings.metaKey);
   const first = await redis.readLane();
+  const recoveries = await readRecoveries(redis, first, settings.metaKey);
   const present = await readServerState(postgres, settings.slot);
   checkSameHistory(first, present, settings);
   const server = options.asOf ?? present;

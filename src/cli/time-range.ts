@@ -1,8 +1,7 @@
+import { NO_TIME_COLUMN } from '../audit/audited-table.ts';
 import type { TimeRange } from '../audit/row-sql.ts';
 import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-
-import { NO_TIME_COLUMN } from '../audit/audited-table.ts';
 
 export interface RangeOptions {
   readonly from?: bigint;

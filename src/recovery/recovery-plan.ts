@@ -3,7 +3,7 @@ import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
-import { findProblems, isLost } from '../source/preflight.ts';
+import { findProblems, isLost, whyLost } from '../source/preflight.ts';
 import { slotLockSql } from '../source/slot-lock.ts';
 import { quoteLiteral } from '../source/sql.ts';
 import type { SystemIdentity } from '../source/system-identity.ts';
@@ -87,8 +87,7 @@ function describe(slot: string, catalog: Catalog, lane: LaneState | null): strin
   const findings: string[] = [];
   if (catalog.slot === null) findings.push(`The slot ${slot} does not exist.`);
   else if (isLost(catalog.slot)) {
-    const why = catalog.slot.invalidationReason ?? catalog.slot.walStatus ?? 'no reason given';
-    findings.push(`The slot ${slot} was invalidated (${why}): the WAL it needs is gone.`);
+    findings.push(`The slot ${slot} was invalidated (${whyLost(catalog.slot)}): the WAL it needs is gone.`);
   }
   if (lane?.recovery !== undefined) {
     findings.push(

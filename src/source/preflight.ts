@@ -253,11 +253,14 @@ export function isLost(slot: SlotFacts): boolean {
   return slot.walStatus === 'lost' || slot.invalidationReason !== null || slot.confirmedLsn === null;
 }
 
+export function whyLost(slot: SlotFacts): string {
+  return slot.invalidationReason ?? slot.walStatus ?? 'no reason given';
+}
+
 export function slotLost(name: string, slot: SlotFacts): WalrelayError {
-  const reason = slot.invalidationReason ?? slot.walStatus ?? 'no reason given';
   return new WalrelayError(
     'SLOT_LOST',
-    `the replication slot ${quoteLiteral(name).trim()} was invalidated (${reason}): the WAL it needs is gone`,
+    `the replication slot ${quoteLiteral(name).trim()} was invalidated (${whyLost(slot)}): the WAL it needs is gone`,
   );
 }
 
