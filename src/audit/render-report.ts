@@ -1,3 +1,4 @@
+import { count, grouped } from '../core/grouped.ts';
 import {
   type AuditReport,
   type Example,
@@ -118,12 +119,4 @@ const EXAMPLED: readonly Note[] = ['misorderedInAggregate', 'unroutable', 'elsew
 function rangeText({ from, to, timeColumn }: AuditReport['range']): string {
   if (from === null && to === null) return 'all rows';
   return `${timeColumn} ${from === null ? '' : `from ${from} `}${to === null ? 'up to now' : `to ${to}`}`;
-}
-
-export function grouped(number: number): string {
-  return number.toLocaleString('en-US');
-}
-
-export function count(number: number, one: string, many = `${one}s`): string {
-  return `${grouped(number)} ${number === 1 ? one : many}`;
 }
