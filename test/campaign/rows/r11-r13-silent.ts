@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { lengthenAof } from '../../support/aof-tail.ts';
 import { sessionErrors, waitForEvents } from '../../support/chaos-links.ts';
 import { countErrors, waitForError } from '../../support/relay-errors.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { refusedForAWhile } from '../refused-for-a-while.ts';
 import type { Row } from '../row.ts';
 
 export const rows: readonly Row[] = [
@@ -41,19 +41,25 @@ export const rows: readonly Row[] = [
       scene.startWorkload();
       const other = new Redis(redis.url);
       context.defer(async () => other.disconnect());
-      for (let count = 1; count <= 2; count += 1) {
-        await waitForEvents(daemon, count * 150);
-        const met = countErrors(daemon, 'REDIS_NOT_READY');
-        const fault = context.fault('an endless script');
-        const script = other.eval('while true do end', 0).catch((error: unknown) => String(error));
-        await waitForError(daemon, 'REDIS_NOT_READY', met + 1);
-        await sleep(context.random.int(0, 800));
-        await scene.outbox.redis.script('KILL');
-        const end = await script;
-        if (!String(end).includes('Script killed')) throw new Error(`the script ended with ${String(end)}`);
-        fault.over();
-        await scene.recover(daemon, fault);
-      }
+      let script: Promise<unknown> | null = null;
+      await refusedForAWhile(
+        { context, scene, daemon },
+        {
+          fault: 'an endless script',
+          code: 'REDIS_NOT_READY',
+          times: 2,
+          events: 150,
+          begin: async () => {
+            script = other.eval('while true do end', 0).catch((error: unknown) => String(error));
+          },
+          end: async () => {
+            await scene.outbox.redis.script('KILL');
+            const end = await script;
+            if (!String(end).includes('Script killed'))
+              throw new Error(`the script ended with ${String(end)}`);
+          },
+        },
+      );
       if (!daemon.stderr.includes('BUSY')) throw new Error('the relay has never met BUSY');
       await scene.settle(daemon);
     },
