@@ -16,7 +16,7 @@ import { Pace } from './pace.ts';
 import { originOf, positionOf } from './read-entry.ts';
 import type { ReadingConnection } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
-import { checkSameHistory, readServerState, type ServerState } from './relay-state.ts';
+import { checkSameHistory, positionsOf, readServerState, type ServerState } from './relay-state.ts';
 import { PAYLOAD_SLOT, timeUsSql } from './row-sql.ts';
 import { hasIdSql } from './rows-by-id.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
@@ -98,12 +98,7 @@ export async function explain(
     rows: found.map(({ row }) => row),
     entries,
     relay: {
-      watermark: formatPosition(lane.watermark),
-      floor: formatLsn(lane.floorLsn),
-      confirmed:
-        server.slot === null || server.slot.confirmedLsn === null
-          ? null
-          : formatLsn(server.slot.confirmedLsn),
+      ...positionsOf(lane, server),
       walEnd: formatLsn(server.walEndLsn),
       holder: server.slot?.holder ?? null,
     },

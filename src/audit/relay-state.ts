@@ -89,6 +89,19 @@ function serverSql(slot: string): string {
 )::text`;
 }
 
+/** How far the relay is, for people. */
+export function positionsOf(
+  lane: LaneState,
+  server: ServerState,
+): { readonly watermark: string; readonly floor: string; readonly confirmed: string | null } {
+  const confirmedLsn = server.slot?.confirmedLsn ?? null;
+  return {
+    watermark: formatPosition(lane.watermark),
+    floor: formatLsn(lane.floorLsn),
+    confirmed: confirmedLsn === null ? null : formatLsn(confirmedLsn),
+  };
+}
+
 /**
  * Throws when lane and server are not of one history: positions would mean nothing then. `server`: read after `lane`, which
  * moves on. A Redis that is behind the slot may be audited: that is what an audit is for.
