@@ -14,10 +14,9 @@ export const rows: readonly Row[] = [
     runs: 2,
     async run(context) {
       // Microseconds for each command.
-      const redis = await context.startRedis({ args: ['--key-load-delay', '100'] });
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { redis, scene, daemon } = await context.openUnderLoad({
+        redis: { args: ['--key-load-delay', '100'] },
+      });
       await waitForEvents(daemon, 200);
       const fault = context.fault('kill -9 of Redis, which loads for seconds', { isKill: true });
       await redis.kill();
@@ -35,10 +34,9 @@ export const rows: readonly Row[] = [
     must: 'OK',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis({ args: ['--busy-reply-threshold', '200'] });
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { redis, scene, daemon } = await context.openUnderLoad({
+        redis: { args: ['--busy-reply-threshold', '200'] },
+      });
       const other = new Redis(redis.url);
       context.defer(async () => other.disconnect());
       let script: Promise<unknown> | null = null;

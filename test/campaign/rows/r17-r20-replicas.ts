@@ -30,10 +30,7 @@ export const rows: readonly Row[] = [
     must: 'OK',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload({ bigRows: 1_000 });
+      const { scene, daemon } = await context.openUnderLoad({ workload: { bigRows: 1_000 } });
       const { outbox } = scene;
       await refusedForAWhile(
         { context, scene, daemon },
@@ -62,10 +59,7 @@ export const rows: readonly Row[] = [
     must: 'OK',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload({ bigRows: 1_000 });
+      const { scene, daemon } = await context.openUnderLoad({ workload: { bigRows: 1_000 } });
       const { redis: client } = scene.outbox;
       await refusedForAWhile(
         { context, scene, daemon },

@@ -35,10 +35,7 @@ export const rows: readonly Row[] = [
     runs: 3,
     isShort: true,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload({ bigRows: 1_000 });
+      const { scene, daemon } = await context.openUnderLoad({ workload: { bigRows: 1_000 } });
       for (let count = 1; count <= 6; count += 1) {
         await waitForEvents(daemon, count * 40);
         const streamed = streamingCount(daemon);

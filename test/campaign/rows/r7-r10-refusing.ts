@@ -18,10 +18,7 @@ export const rows: readonly Row[] = [
     must: 'OK',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { scene, daemon } = await context.openUnderLoad();
       const { redis: client } = scene.outbox;
       await refusedForAWhile(
         { context, scene, daemon },
@@ -88,10 +85,7 @@ export const rows: readonly Row[] = [
     must: ['REFUSE', 'HALT'],
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { scene, daemon } = await context.openUnderLoad();
       await waitForEvents(daemon, 200);
       const replies = await scene.outbox.redis
         .multi()
