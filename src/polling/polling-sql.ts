@@ -92,5 +92,5 @@ export function textArray(values: readonly string[]): string {
 }
 
 function lockKey(table: PolledTable): string {
-  return `hashtext('walrelay poll'), hashtext(${quoteLiteral(quoteQualified(table.name)).trim()})`;
+  return `hashtext('walrelay poll'), hashtext(${quoteLiteral(quoteQualified(table.name))})`;
 }

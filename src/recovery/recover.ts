@@ -123,9 +123,7 @@ async function checkTable(
     const order = await findRowOrder(reader, expected, options.orderColumn);
     if (options.since !== null) {
       const key = quoteIdentifier(order.column);
-      await reader.query(
-        `SELECT 1 FROM ${table} WHERE ${key} >= ${quoteLiteral(options.since).trim()} LIMIT 0`,
-      );
+      await reader.query(`SELECT 1 FROM ${table} WHERE ${key} >= ${quoteLiteral(options.since)} LIMIT 0`);
     }
     return order;
   } catch (error) {
@@ -190,7 +188,7 @@ async function replaceSlot(
   const { postgres, settings } = ground;
   await postgres.query(NO_LIMITS_SQL);
   if (plan.catalog.slot !== null) {
-    await postgres.query(`SELECT pg_drop_replication_slot(${quoteLiteral(settings.slot).trim()})`);
+    await postgres.query(`SELECT pg_drop_replication_slot(${quoteLiteral(settings.slot)})`);
     options.step(`the old slot ${settings.slot} is dropped`);
   }
   const waiting = setInterval(() => {
@@ -293,8 +291,8 @@ function inDoubt(found: RecoveryReport, order: RowOrder): WalrelayError {
 
 function estimateSql(table: string): string {
   return `SELECT sum(greatest(c.reltuples, 0))::bigint FROM pg_class c
-    WHERE c.oid IN (SELECT relid FROM pg_partition_tree(${quoteLiteral(table).trim()}::regclass) WHERE isleaf
-                    UNION SELECT ${quoteLiteral(table).trim()}::regclass)`;
+    WHERE c.oid IN (SELECT relid FROM pg_partition_tree(${quoteLiteral(table)}::regclass) WHERE isleaf
+                    UNION SELECT ${quoteLiteral(table)}::regclass)`;
 }
 
 const WAITING_NOTE_MS = 10_000;

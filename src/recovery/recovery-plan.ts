@@ -79,7 +79,7 @@ const MENDED: ReadonlySet<string> = new Set(['RECOVERY_UNFINISHED', 'REDIS_BEHIN
 function healthySlot(slot: string): WalrelayError {
   return new WalrelayError(
     'SLOT_HEALTHY',
-    `the slot ${quoteLiteral(slot).trim()} is there and holds its WAL: nothing has to be recovered`,
+    `the slot ${quoteLiteral(slot)} is there and holds its WAL: nothing has to be recovered`,
   );
 }
 

@@ -222,7 +222,7 @@ function findColumnListProblems(publication: PublicationFacts, expected: Expecta
 }
 
 function findSlotProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
-  const name = quoteLiteral(expected.slot).trim();
+  const name = quoteLiteral(expected.slot);
   const slot = catalog.slot;
   if (slot === null) {
     return [new WalrelayError('SLOT_MISSING', `the replication slot ${name} does not exist`)];
@@ -260,7 +260,7 @@ export function whyLost(slot: SlotFacts): string {
 export function slotLost(name: string, slot: SlotFacts): WalrelayError {
   return new WalrelayError(
     'SLOT_LOST',
-    `the replication slot ${quoteLiteral(name).trim()} was invalidated (${whyLost(slot)}): the WAL it needs is gone`,
+    `the replication slot ${quoteLiteral(name)} was invalidated (${whyLost(slot)}): the WAL it needs is gone`,
   );
 }
 
@@ -319,7 +319,7 @@ function findFailoverWarnings({ server, slot }: Catalog, expected: Expectations)
   if ((server.synchronizedStandbySlots ?? '') === '') {
     return [
       `synchronized_standby_slots is empty: events may be relayed that a standby (${standbys}) lacks when it is promoted, and the ` +
-        `relay then stops with TIMELINE_FORK. ALTER SYSTEM SET synchronized_standby_slots = ${quoteLiteral(standbys).trim()}; SELECT pg_reload_conf();`,
+        `relay then stops with TIMELINE_FORK. ALTER SYSTEM SET synchronized_standby_slots = ${quoteLiteral(standbys)}; SELECT pg_reload_conf();`,
     ];
   }
   return [];

@@ -20,7 +20,7 @@ export async function findRowOrder(
   column: string,
 ): Promise<RowOrder> {
   const [found] = await reader.query(`SELECT format_type(a.atttypid, NULL) FROM pg_attribute a
-    WHERE a.attrelid = ${quoteLiteral(quoteQualified(names.table)).trim()}::regclass AND a.attname = ${quoteLiteral(column).trim()}
+    WHERE a.attrelid = ${quoteLiteral(quoteQualified(names.table))}::regclass AND a.attname = ${quoteLiteral(column)}
       AND a.attnum > 0 AND NOT a.attisdropped`);
   const hint = 'Name a column that grows with time: --order-by, or WALRELAY_POLL_ORDER_COLUMN.';
   if (found === undefined) {
@@ -53,7 +53,7 @@ export function orderedRowsSql(
   const made = order.isTime
     ? `CASE WHEN isfinite(${key}) THEN (extract(epoch FROM ${key}) * 1000000)::bigint END`
     : 'NULL';
-  const from = range.from === null ? null : `${key} >= ${quoteLiteral(range.from).trim()}`;
+  const from = range.from === null ? null : `${key} >= ${quoteLiteral(range.from)}`;
   return [
     `SELECT ${[key, made, ...values].join(', ')}`,
     `FROM ${quoteQualified(names.table)}`,

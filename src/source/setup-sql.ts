@@ -54,7 +54,7 @@ export function offersFailover(server: Pick<ServerFacts, 'versionNumber' | 'isIn
 
 export function createSlotSql(names: Pick<CatalogNames, 'slot'>, { isFailover = false } = {}): string {
   const failover = isFailover ? ', failover => true' : '';
-  return `SELECT lsn FROM pg_create_logical_replication_slot(${quoteLiteral(names.slot).trim()}, 'pgoutput'${failover});`;
+  return `SELECT lsn FROM pg_create_logical_replication_slot(${quoteLiteral(names.slot)}, 'pgoutput'${failover});`;
 }
 
 /** The same for whatever server it is given to: only from version 17 on there is `failover`. */
@@ -62,8 +62,8 @@ function createSlotAnywhereSql(names: CatalogNames): string {
   const plain = quoteLiteral(createSlotSql(names).replace(/;$/, ''));
   const failover = quoteLiteral(createSlotSql(names, { isFailover: true }).replace(/;$/, ''));
   return `DO $$ BEGIN EXECUTE CASE WHEN current_setting('server_version_num')::int < 170000
-  THEN ${plain.trim()}
-  ELSE ${failover.trim()} END; END $$;`;
+  THEN ${plain}
+  ELSE ${failover} END; END $$;`;
 }
 
 /**
@@ -89,10 +89,10 @@ export function freshSlotComment(slot: string, consistentLsn: Lsn): string {
 }
 
 export function noteSlotSql(names: CatalogNames): string {
-  const prefix = quoteLiteral(freshSlotComment(names.slot, 0n as Lsn).replace(/0\/0$/, '')).trim();
+  const prefix = quoteLiteral(freshSlotComment(names.slot, 0n as Lsn).replace(/0\/0$/, ''));
   return `DO $$ BEGIN EXECUTE (
-  SELECT format('COMMENT ON PUBLICATION %I IS %L', ${quoteLiteral(names.publication).trim()}, ${prefix} || confirmed_flush_lsn)
-  FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(names.slot).trim()}
+  SELECT format('COMMENT ON PUBLICATION %I IS %L', ${quoteLiteral(names.publication)}, ${prefix} || confirmed_flush_lsn)
+  FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(names.slot)}
 ); END $$;`;
 }
 
