@@ -15,7 +15,7 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts'
 import { IdPartitions } from './id-partitions.ts';
 import { findMissingRows, type HeldEntries, type MissingRows, type RowSource } from './missing-rows.ts';
 import type { RecoveryPlan } from './recovery-plan.ts';
-import { republish } from './republish.ts';
+import { publishMissing } from './publish-missing.ts';
 import type { LaneHistory } from './stream-horizon.ts';
 
 export interface RecoveryOptions {
@@ -93,7 +93,7 @@ export async function recover(
   options.step(`publishing ${missing.rows.size} events that no stream holds`);
   const note = (count: number) =>
     ground.lanes.annotate({ recovery: `${began}, slot from ${slotText}, ${count} events re-published` });
-  const published = await republish(source, missing, {
+  const published = await publishMissing(source, missing, {
     settings,
     lanes: ground.lanes,
     writer: await RecoveryWriter.open(ground.nodes, ground.lanes),

@@ -16,7 +16,7 @@ import {
 } from './missing-rows.ts';
 
 /** Appends the missing rows in their order, each batch of a lane after the one before it was accepted. Returns how many. */
-export async function republish(
+export async function publishMissing(
   source: RowSource,
   missing: MissingRows,
   options: {
