@@ -121,8 +121,8 @@ async function settle(world: World): Promise<string | null> {
     }
     if (
       postgres.phase === 'up' &&
-      oracle.isComplete &&
       postgres.slotLsn >= oracle.lastEndLsn &&
+      oracle.isComplete &&
       oracle.reasonToHalt() === null &&
       world.living.some(({ phase }) => phase === 'streaming')
     ) {
