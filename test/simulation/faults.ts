@@ -55,22 +55,29 @@ export const FAULTS: readonly StepKind[] = [
   }),
   fault(
     'words under way',
-    (world, draws) => {
+    async (world, draws) => {
       const held = world.links.filter(({ isHeld }) => isHeld);
-      if (held.length > 0 && draws.once(3)) {
-        const link = draws.pick(held);
-        link.isHeld = false;
-        return `what ${link.name} has sent comes through`;
-      }
-      const link = draws.pick(world.links.filter(({ toServer, isHeld }) => toServer.length > 0 && !isHeld));
+      if (held.length > 0 && draws.once(2)) return letThrough(world, draws, held);
+      const link = pickTalking(world, draws);
       if (link === undefined) return null;
       link.isHeld = true;
       const process = link.owner;
-      if (draws.once(2)) return `what ${link.name} has sent is held up`;
-      if (process.state === 'running') process.kill();
+      if (process.state !== 'gone') process.kill();
       return `what ${link.name} has sent is held up; kill -9 ${process.name}`;
     },
     5,
+  ),
+  fault(
+    'slow connection',
+    async (world, draws) => {
+      const held = world.links.filter(({ isHeld }) => isHeld);
+      if (held.length > 0 && draws.once(2)) return letThrough(world, draws, held);
+      const link = pickTalking(world, draws);
+      if (link === undefined) return null;
+      link.isHeld = true;
+      return `what ${link.name} sends is slow to arrive`;
+    },
+    4,
   ),
   fault('black hole ends', (world, draws) => {
     const link = world.links.find((each) => each.isBlackHole);
@@ -118,8 +125,26 @@ export const FAULTS: readonly StepKind[] = [
     },
     1,
   ),
-  fault('redis full', (world, draws) =>
-    toggleRefusal(world, draws, "OOM command not allowed when used memory > 'maxmemory'."),
+  fault('redis full', (world, draws) => toggleRefusal(world, draws, OUT_OF_MEMORY)),
+  fault(
+    'redis refuses a write',
+    (world, draws) => {
+      const node = draws.pick(world.nodes);
+      node.refusedOnce = OUT_OF_MEMORY;
+      return `${node.name} will refuse one write: ${OUT_OF_MEMORY}`;
+    },
+    3,
+  ),
+  fault(
+    'disk or replicas stuck',
+    (world, draws) => {
+      const node = draws.pick(world.nodes);
+      node.isDiskStuck = !node.isDiskStuck;
+      return node.isDiskStuck
+        ? `nothing of ${node.name} comes to disk or replicas any more`
+        : `what ${node.name} writes comes to disk and replicas again`;
+    },
+    3,
   ),
   fault('redis read-only', (world, draws) =>
     toggleRefusal(world, draws, "READONLY You can't write against a read only replica."),
@@ -247,6 +272,8 @@ export async function heal(world: World): Promise<void> {
   for (const node of nodes) {
     redisUp(node);
     node.writeRefusal = null;
+    node.refusedOnce = null;
+    node.isDiskStuck = false;
     node.answerOnceWith(null);
     for (const key of node.state.others) node.poke(world.nowMs, ({ others }) => void others.delete(key));
   }
@@ -305,6 +332,26 @@ async function letLook(world: World): Promise<boolean> {
   await world.deliver(link, true);
   return true;
 }
+
+/** All that was held up, or only the first of it. */
+async function letThrough(world: World, draws: Draws, held: readonly Link[]): Promise<string> {
+  const link = draws.pick(held);
+  if (draws.once(2) && link.toServer.length > 0 && link.isServerOpen) {
+    world.note(`one message that ${link.name} has sent comes through`);
+    await world.deliver(link, true);
+    return '';
+  }
+  link.isHeld = false;
+  return `what ${link.name} has sent comes through`;
+}
+
+/** A connection with words under way to the server. */
+function pickTalking(world: World, draws: Draws): Link | undefined {
+  const talking = world.links.filter(({ toServer, isHeld }) => toServer.length > 0 && !isHeld);
+  return draws.pick(talking);
+}
+
+const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 
 function pickProcess(world: World, draws: Draws): RelayProcess | null {
   return draws.pick(world.living) ?? null;

@@ -26,6 +26,10 @@ export class RedisNode {
   isUp = true;
   /** Why writes are refused. */
   writeRefusal: string | null = null;
+  /** The next write is refused, for this reason. */
+  refusedOnce: string | null = null;
+  /** Nothing more comes to the disk, or to the replicas. */
+  isDiskStuck = false;
   /** One more with every start: a connection belongs to one life of the server. */
   life = 1;
   /** So many of the writes are on the disk, or on the replicas: never lost. */
@@ -187,15 +191,26 @@ export class RedisNode {
     if (!this.#scripts.has(sha)) throw new Refusal('NOSCRIPT No matching script.');
     const keyCount = Number(args[1]);
     const call = { keys: args.slice(2, 2 + keyCount).map(String), args: args.slice(2 + keyCount) };
-    const { writeRefusal } = this;
+    const writeRefusal = this.writeRefusal ?? this.refusedOnce;
     const running: ScriptCall = { ...call, state: this.state, writeRefusal };
-    const reply = script.model(running);
+    const reply = this.#answer(script.model, running);
     if (running.isWritten === true) {
       this.#write(nowMs, (state) => void script.model({ ...call, state, writeRefusal: null }));
       this.#lastWrite.set(link, this.#log.length);
     }
     this.#observer.ran(this, link, script.name, call.keys[0] as string, reply);
     return reply;
+  }
+
+  #answer(model: (call: ScriptCall) => Reply, call: ScriptCall): Reply {
+    try {
+      const reply = model(call);
+      if (call.isRefused === true) this.refusedOnce = null;
+      return reply;
+    } catch (error) {
+      if (error instanceof Refusal && error.message === this.refusedOnce) this.refusedOnce = null;
+      throw error;
+    }
   }
 
   /** Somebody else writes. */

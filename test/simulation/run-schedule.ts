@@ -1,6 +1,6 @@
 import { Random } from '../support/chaos-random.ts';
-import { Draws } from './draws.ts';
-import { FAULTS, heal, postgresUp } from './faults.ts';
+import { DRAW_LIMIT, Draws } from './draws.ts';
+import { heal, postgresUp } from './faults.ts';
 import { drawProfile, type Profile } from './profile.ts';
 import { simulatedSettings } from './relay-process.ts';
 import { goOn, ORDINARY_STEPS, type StepKind } from './steps.ts';
@@ -88,13 +88,10 @@ async function run(options: {
 
 function pickKind(draws: Draws, profile: Profile): StepKind {
   const roll = draws.next();
-  if (profile.faults.size > 0 && roll % 100 >= 100 - profile.faultShare) {
-    const enabled = FAULTS.filter(({ name }) => profile.faults.has(name));
-    return draws.pick(enabled);
-  }
-  let rest = Math.floor(roll / 100) % ORDINARY_WEIGHT;
-  for (const kind of ORDINARY_STEPS) {
-    rest -= kind.weight;
+  if (profile.faults.length > 0 && roll % 100 >= 100 - profile.faultShare) return draws.pick(profile.faults);
+  let rest = (Math.floor(roll / 100) / ROLLS) * profile.weights.reduce((sum, weight) => sum + weight, 0);
+  for (const [at, kind] of ORDINARY_STEPS.entries()) {
+    rest -= profile.weights[at] as number;
     if (rest < 0) return kind;
   }
   return ORDINARY_STEPS[0] as StepKind;
@@ -135,4 +132,4 @@ async function settle(world: World): Promise<string | null> {
 
 const STEPS_MAX = 90;
 const SETTLE_STEPS_MAX = 4000;
-const ORDINARY_WEIGHT = ORDINARY_STEPS.reduce((sum, { weight }) => sum + weight, 0);
+const ROLLS = Math.ceil(DRAW_LIMIT / 100);

@@ -33,6 +33,8 @@ export interface ScriptCall {
   readonly writeRefusal: string | null;
   /** Set when something was written: a script that only looked is nothing to wait for. */
   isWritten?: boolean;
+  /** Set when Redis refused an event. */
+  isRefused?: boolean;
 }
 
 export function emptyState(): RedisState {
@@ -78,6 +80,7 @@ export function appendScript(call: ScriptCall): Reply {
     call.isWritten = true;
     lane.set('watermark', reached);
   }
+  if (refusal !== null) call.isRefused = true;
   return refusal === null ? [appended, skipped] : [appended, skipped, refusal];
 }
 

@@ -12,9 +12,9 @@ export type Order = { readonly fromSeed: number; readonly count: number } | { re
 
 // Errors are made by the thousand here, and few are read.
 Error.stackTraceLimit = 0;
-let rejection: unknown = null;
+let rejection: string | null = null;
 process.on('unhandledRejection', (error) => {
-  rejection ??= error ?? 'nothing';
+  rejection ??= error instanceof Error ? error.message : 'no error';
 });
 installVirtualTime();
 
@@ -56,7 +56,7 @@ async function runToTheEnd(run: () => Promise<Outcome>): Promise<Outcome> {
   const outcome = await run();
   await new Promise((resolve) => setImmediate(resolve));
   if (rejection === null || outcome.violation !== null) return outcome;
-  return { ...outcome, violation: new Violation('a rejection that nobody handles', String(rejection)) };
+  return { ...outcome, violation: new Violation('a rejection that nobody handles', rejection) };
 }
 
 async function tell(seed: number): Promise<void> {

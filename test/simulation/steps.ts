@@ -23,7 +23,7 @@ export async function goOn(world: World): Promise<boolean> {
     world.note(`${walsender.link.name} walsender sends ${walsender.stream(100, 0)}`);
     return true;
   }
-  const waitedFor = world.nodes.find(({ isWaitedFor }) => isWaitedFor);
+  const waitedFor = world.nodes.find(({ isWaitedFor, isDiskStuck }) => isWaitedFor && !isDiskStuck);
   if (waitedFor !== undefined) {
     waitedFor.sync();
     world.note(`${waitedFor.name} has everything on its disk and replicas`);
@@ -66,6 +66,19 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     },
   },
   {
+    name: 'until it streams',
+    weight: 8,
+    isFault: false,
+    // Much has to arrive before a relay streams again, and as long as none does, little can go wrong.
+    act: async (world) => {
+      if (world.isStreaming) return null;
+      for (let left = STEPS_UNTIL_STREAMING_MAX; left > 0 && !world.isStreaming; left -= 1) {
+        if (!(await goOn(world))) break;
+      }
+      return '';
+    },
+  },
+  {
     name: 'stream',
     weight: 12,
     isFault: false,
@@ -85,25 +98,8 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     act: (world, draws, profile) => {
       if (world.postgres.phase !== 'up' || world.postgres.wal.transactions.length >= TRANSACTIONS_MAX)
         return null;
-      const size = draws.once(12)
-        ? draws.between(5, profile.hugeEvents)
-        : draws.once(8)
-          ? 0
-          : draws.between(1, 3);
-      const aggregates = Array.from({ length: size }, () => draws.pick(profile.aggregates) as string | null);
-      if (profile.hasUnroutable && size > 0 && draws.once(8)) {
-        aggregates[draws.below(size)] = null;
-        world.oracle.excuse('EVENT_NO_ROUTE');
-      }
-      const { wal, isPublishing } = world.postgres;
-      const transaction = wal.commit(aggregates, {
-        gap: draws.pick(GAPS),
-        isPublished: isPublishing,
-      });
-      const ids = transaction.events
-        .map(({ id, aggregate, isUnroutable }) => `${id}(${isUnroutable ? 'NULL' : aggregate})`)
-        .join(' ');
-      return `a transaction commits at ${formatLsn(transaction.commitLsn)}, ends at ${formatLsn(transaction.endLsn)}: ${ids}${isPublishing ? '' : ' (not published)'}`;
+      if (draws.once(6)) commitSome(world, draws, profile);
+      return commitSome(world, draws, profile);
     },
   },
   {
@@ -152,7 +148,9 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     isFault: false,
     act: (world, draws) => {
       const node = draws.pick(
-        world.nodes.filter(({ safeCount, writes, isUp }) => isUp && safeCount < writes),
+        world.nodes.filter(
+          ({ safeCount, writes, isUp, isDiskStuck }) => isUp && !isDiskStuck && safeCount < writes,
+        ),
       );
       if (node === undefined) return null;
       node.sync();
@@ -171,6 +169,29 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
   },
 ];
 
-const TRANSACTIONS_MAX = 16;
+function commitSome(world: World, draws: Draws, profile: Profile): string {
+  const size = draws.once(12)
+    ? draws.between(5, profile.hugeEvents)
+    : draws.once(8)
+      ? 0
+      : draws.between(1, 3);
+  const aggregates = Array.from({ length: size }, () => draws.pick(profile.aggregates) as string | null);
+  if (profile.hasUnroutable && size > 0 && draws.once(8)) {
+    aggregates[draws.below(size)] = null;
+    world.oracle.excuse('EVENT_NO_ROUTE');
+  }
+  const { wal, isPublishing } = world.postgres;
+  const transaction = wal.commit(aggregates, {
+    gap: draws.pick(GAPS),
+    isPublished: isPublishing,
+  });
+  const ids = transaction.events
+    .map(({ id, aggregate, isUnroutable }) => `${id}(${isUnroutable ? 'NULL' : aggregate})`)
+    .join(' ');
+  return `a transaction commits at ${formatLsn(transaction.commitLsn)}, ends at ${formatLsn(transaction.endLsn)}: ${ids}${isPublishing ? '' : ' (not published)'}`;
+}
+
+const TRANSACTIONS_MAX = 20;
+const STEPS_UNTIL_STREAMING_MAX = 150;
 const GAPS = [0, 0, 8, 0x100] as const;
 const STRETCHES_MS = [0, 0, 0, 1, 100, 1000, 6000, 15_000, 40_000] as const;

@@ -77,6 +77,12 @@ export class World {
     if (this.isTracing) this.trace.push(`${String(this.nowMs).padStart(7)} ms  ${line}`);
   }
 
+  /** Whether a relay streams, and is not stopped. */
+  get isStreaming(): boolean {
+    if (this.postgres.walsenders.size === 0) return false;
+    return this.processes.some(({ state, phase }) => state === 'running' && phase === 'streaming');
+  }
+
   get living(): RelayProcess[] {
     return this.processes.filter(({ state }) => state !== 'gone');
   }
