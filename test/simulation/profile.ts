@@ -18,11 +18,13 @@ export interface Profile {
   readonly faults: readonly StepKind[];
   /** How often each of the ordinary steps comes: schedules that are alike in that meet the same things again and again. */
   readonly weights: readonly number[];
+  readonly weightSum: number;
   /** Of 100 steps, about so many are faults. */
   readonly faultShare: number;
 }
 
 export function drawProfile(draws: Draws): Profile {
+  const weights = ORDINARY_STEPS.map(({ weight }) => weight * draws.pick(FACTORS));
   const faults = new Set<StepKind>();
   for (let left = draws.pick(FAULT_KINDS); left > 0; left -= 1) faults.add(draws.pick(WEIGHTED));
   const isCluster = draws.once(2);
@@ -49,7 +51,8 @@ export function drawProfile(draws: Draws): Profile {
     hasUnroutable: draws.once(20),
     faults: [...faults],
     faultShare: draws.pick([8, 4, 15, 30]),
-    weights: ORDINARY_STEPS.map(({ weight }) => weight * draws.pick(FACTORS)),
+    weights,
+    weightSum: weights.reduce((sum, weight) => sum + weight, 0),
   };
 }
 

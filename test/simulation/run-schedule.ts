@@ -89,7 +89,7 @@ async function run(options: {
 function pickKind(draws: Draws, profile: Profile): StepKind {
   const roll = draws.next();
   if (profile.faults.length > 0 && roll % 100 >= 100 - profile.faultShare) return draws.pick(profile.faults);
-  let rest = (Math.floor(roll / 100) / ROLLS) * profile.weights.reduce((sum, weight) => sum + weight, 0);
+  let rest = (Math.floor(roll / 100) / ROLLS) * profile.weightSum;
   for (const [at, kind] of ORDINARY_STEPS.entries()) {
     rest -= profile.weights[at] as number;
     if (rest < 0) return kind;

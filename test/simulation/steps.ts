@@ -12,15 +12,13 @@ export interface StepKind {
 }
 
 /** What always happens, sooner or later: the tamest first. */
-export async function goOn(world: World): Promise<boolean> {
-  const [first] = world.deliverable;
-  if (first !== undefined) {
-    await world.deliver(first.link, first.isToServer);
-    return true;
-  }
+export function goOn(world: World): Promise<boolean> | boolean {
+  const first = world.firstDeliverable;
+  if (first !== undefined) return whenDone(world.deliver(first.link, first.isToServer));
   const [walsender] = world.sendable;
   if (walsender !== undefined) {
-    world.note(`${walsender.link.name} walsender sends ${walsender.stream(100, 0)}`);
+    const sent = walsender.stream(100, 0);
+    world.note(`${walsender.link.name} walsender sends ${sent}`);
     return true;
   }
   const waitedFor = world.nodes.find(({ isWaitedFor, isDiskStuck }) => isWaitedFor && !isDiskStuck);
@@ -32,13 +30,16 @@ export async function goOn(world: World): Promise<boolean> {
   if (world.postgres.phase === 'stopping') {
     world.note(`Postgres ${world.postgres.checkStopped()}`);
     if (world.postgres.phase !== 'stopping') return true;
-    if (world.deliverable.length > 0) return true;
+    if (world.firstDeliverable !== undefined) return true;
   }
   const timer = world.nextTimer();
   if (timer === null) return false;
   // Not timer by timer: what waits for an answer would only look at its watch in between.
-  await world.passTime(Math.max(timer.dueMs, world.nowMs + 200));
-  return true;
+  return whenDone(world.passTime(Math.max(timer.dueMs, world.nowMs + 200)));
+}
+
+function whenDone(done: Promise<void> | undefined): Promise<boolean> | boolean {
+  return done === undefined ? true : done.then(() => true);
 }
 
 /** The life of the servers and of the network when nothing fails. */

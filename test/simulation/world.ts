@@ -87,17 +87,29 @@ export class World {
     return this.processes.filter(({ state }) => state !== 'gone');
   }
 
-  async startProcess(isStealing = false): Promise<void> {
+  startProcess(isStealing = false): Promise<void> {
     const name = `relay ${this.processes.length + 1}`;
     const process = new RelayProcess(this, name, isStealing);
     this.processes.push(process);
     this.note(`${name} starts${isStealing ? ' with --steal' : ''}`);
-    await this.run(process, () => process.start());
+    return this.run(process, () => process.start());
   }
 
   /** Everything that a relay does, it does in here; the invariants are looked at afterwards. */
-  async run(process: RelayProcess, act: () => void): Promise<void> {
-    await runInProcess(process, act);
+  run(process: RelayProcess, act: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      runInProcess(process, act, () => {
+        try {
+          this.#ran(process);
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #ran(process: RelayProcess): void {
     if (this.#broken !== null) throw this.#broken;
     if (process.exit !== null && !this.#seenExits.has(process)) {
       this.#seenExits.add(process);
@@ -169,6 +181,7 @@ export class World {
     this.#linkCount += 1;
     const link = new Link(this.#linkCount, kind, owner, node);
     owner.links.add(link);
+    this.links = this.links.filter(({ isOver }) => !isOver);
     this.links.push(link);
     return link;
   }
@@ -176,36 +189,55 @@ export class World {
   // ---- what can happen next
 
   /** Links with something that may arrive now, at the server or at the client. */
-  get deliverable(): { readonly link: Link; readonly isToServer: boolean }[] {
-    const found: { link: Link; isToServer: boolean }[] = [];
-    let isAnyOver = false;
+  get deliverable(): Delivery[] {
+    const found: Delivery[] = [];
     for (const link of this.links) {
-      if (link.isOver) isAnyOver = true;
-      if (link.isBlackHole) continue;
-      if (
-        link.toServer.length > 0 &&
-        link.isServerOpen &&
-        !link.isHeld &&
-        link.node?.isBlocked(link) !== true
-      )
-        found.push({ link, isToServer: true });
-      if (link.toClient.length > 0 && link.isClientOpen && link.owner.state === 'running' && !link.isPaused)
-        found.push({ link, isToServer: false });
+      if (this.#canReachServer(link)) found.push({ link, isToServer: true });
+      if (this.#canReachClient(link)) found.push({ link, isToServer: false });
     }
-    if (isAnyOver) this.links = this.links.filter(({ isOver }) => !isOver);
     return found;
   }
 
-  async deliver(link: Link, isToServer: boolean): Promise<void> {
+  /** What is the first to arrive when nothing is out of the ordinary. */
+  get firstDeliverable(): Delivery | undefined {
+    for (const link of this.links) {
+      if (this.#canReachServer(link)) return { link, isToServer: true };
+      if (this.#canReachClient(link)) return { link, isToServer: false };
+    }
+    return undefined;
+  }
+
+  #canReachServer(link: Link): boolean {
+    return (
+      link.toServer.length > 0 &&
+      link.isServerOpen &&
+      !link.isBlackHole &&
+      !link.isHeld &&
+      link.node?.isBlocked(link) !== true
+    );
+  }
+
+  #canReachClient(link: Link): boolean {
+    return (
+      link.toClient.length > 0 &&
+      link.isClientOpen &&
+      !link.isBlackHole &&
+      !link.isPaused &&
+      link.owner.state === 'running'
+    );
+  }
+
+  /** What reaches a relay is done with when the promise is; what reaches a server, at once. */
+  deliver(link: Link, isToServer: boolean): Promise<void> | undefined {
     const message = (isToServer ? link.toServer : link.toClient).shift();
-    if (message === undefined) return;
+    if (message === undefined) return undefined;
     if (this.isTracing) this.note(`${link.name} ${isToServer ? '→ server' : '← server'}: ${message.what}`);
     if (isToServer) {
       message.deliver();
       this.check();
-    } else {
-      await this.run(link.owner, message.deliver);
+      return undefined;
     }
+    return this.run(link.owner, message.deliver);
   }
 
   /** Streams with something to send, and a peer that takes it. */
@@ -241,18 +273,23 @@ export class World {
     for (const node of this.nodes) node.expireWaits(this.nowMs);
   }
 
-  async fire(timer: VirtualTimer): Promise<void> {
+  fire(timer: VirtualTimer): Promise<void> {
     this.nowMs = Math.max(this.nowMs, timer.dueMs);
     for (const node of this.nodes) node.expireWaits(this.nowMs);
     if (timer.intervalMs === null) timer.clear();
     // An interval that was late does not catch up.
     else timer.dueMs = this.nowMs + timer.intervalMs;
-    await this.run(timer.owner as RelayProcess, timer.run);
+    return this.run(timer.owner as RelayProcess, timer.run);
   }
 
   describe(): string {
     return this.oracle.describe();
   }
+}
+
+export interface Delivery {
+  readonly link: Link;
+  readonly isToServer: boolean;
 }
 
 const CLUSTER_NODES = 2;
