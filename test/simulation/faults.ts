@@ -170,8 +170,8 @@ export const FAULTS: readonly StepKind[] = [
   ),
   fault(
     'foreign key',
-    (world) => {
-      const key = 'outbox.a';
+    (world, draws, profile) => {
+      const key = `outbox.${draws.pick(profile.aggregates)}`;
       const node = world.place.nodeOf(key);
       const isThere = node.state.others.has(key);
       if (!isThere && node.state.streams.has(key)) return null;
@@ -179,7 +179,7 @@ export const FAULTS: readonly StepKind[] = [
       world.oracle.excuse('EVENT_REFUSED');
       return isThere ? `${key} is out of the way` : `somebody makes ${key} a string`;
     },
-    1,
+    2,
   ),
   fault(
     'postgres killed',

@@ -1,12 +1,15 @@
 import type { Settings } from '../../src/config/settings.ts';
 import type { Durability } from '../../src/core/durability.ts';
+import { Random } from '../support/chaos-random.ts';
 import type { Draws } from './draws.ts';
 import { FAULTS } from './faults.ts';
 import { ORDINARY_STEPS, type StepKind } from './steps.ts';
+import type { Arrivals } from './world.ts';
 
 /** What all steps of one schedule have in common. */
 export interface Profile {
   readonly settings: Partial<Settings>;
+  readonly arrivals: Arrivals;
   /** How many relays run at most. */
   readonly relays: number;
   readonly aggregates: readonly string[];
@@ -28,7 +31,9 @@ export function drawProfile(draws: Draws): Profile {
   const faults = new Set<StepKind>();
   for (let left = draws.pick(FAULT_KINDS); left > 0; left -= 1) faults.add(draws.pick(WEIGHTED));
   const isCluster = draws.once(2);
+  const order = draws.below(4);
   return {
+    arrivals: order < 2 ? ARRIVALS[order as 0 | 1] : new Random(draws.next()),
     settings: {
       redisMode: isCluster ? 'cluster' : 'standalone',
       durability: draws.pick(DURABILITIES),
@@ -56,6 +61,7 @@ export function drawProfile(draws: Draws): Profile {
   };
 }
 
+const ARRIVALS = ['oldest connection first', 'newest connection first'] as const;
 const FAULT_KINDS = [0, 1, 2, 2, 3, 5] as const;
 const FACTORS = [1, 1, 0.25, 4] as const;
 

@@ -39,6 +39,7 @@ export class RedisNode {
   readonly #observer: RedisObserver;
   #log: LoggedWrite[];
   readonly #scripts = new Set<string>();
+  #safe: { readonly count: number; readonly state: RedisState } | null = null;
   #oddAnswer: string | null = null;
   /** Connections that WAIT or WAITAOF blocks. */
   readonly #waiting = new Map<Link, Waiting>();
@@ -50,7 +51,7 @@ export class RedisNode {
     this.#slots = options.slots;
     this.#observer = options.observer;
     this.#log = [{ atMs: 0, apply: (state) => copyInto(state, options.seed) }];
-    this.state = this.stateAfter(1);
+    this.state = this.#stateAfter(1);
   }
 
   get writes(): number {
@@ -75,8 +76,15 @@ export class RedisNode {
     this.#oddAnswer = text;
   }
 
+  /** What is safe on the disk or on the replicas. Asked often, changes seldom. */
+  get safeState(): RedisState {
+    if (this.#safe?.count !== this.safeCount)
+      this.#safe = { count: this.safeCount, state: this.#stateAfter(this.safeCount) };
+    return this.#safe.state;
+  }
+
   /** What stood there after the first `count` writes. */
-  stateAfter(count: number): RedisState {
+  #stateAfter(count: number): RedisState {
     const state = emptyState();
     for (const write of this.#log.slice(0, count)) write.apply(state);
     return state;
@@ -94,7 +102,8 @@ export class RedisNode {
     this.#log = this.#log.slice(0, kept);
     // What a start has loaded is on its disk.
     this.safeCount = kept;
-    this.state = this.stateAfter(kept);
+    this.#safe = null;
+    this.state = this.#stateAfter(kept);
   }
 
   /** The disk, or the replicas, have come to the end of the log. */

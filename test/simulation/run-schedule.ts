@@ -49,13 +49,13 @@ async function run(options: {
   const profile = drawProfile(profileDraws);
   const steps: number[][] = [];
   const faults = new Map<string, number>();
-  const world = new World(simulatedSettings(profile.settings), isTracing);
+  const world = new World(simulatedSettings(profile.settings), isTracing, profile.arrivals);
   let violation: Violation | null = null;
   let halt: string | null = null;
   let stepCount = 0;
   try {
     await world.startProcess();
-    while (profile.isWarm && world.processes[0]?.phase !== 'streaming') await goOn(world);
+    while (profile.isWarm && !world.isStreaming) await goOn(world);
     for (; stepCount < options.stepCount; stepCount += 1) {
       const draws = new Draws(given?.steps[stepCount] ?? [], random);
       steps.push(draws.taken);
@@ -121,7 +121,7 @@ async function settle(world: World): Promise<string | null> {
       postgres.slotLsn >= oracle.lastEndLsn &&
       oracle.isComplete &&
       oracle.reasonToHalt() === null &&
-      world.living.some(({ phase }) => phase === 'streaming')
+      world.isStreaming
     ) {
       return null;
     }

@@ -13,7 +13,7 @@ export interface StepKind {
 
 /** What always happens, sooner or later: the tamest first. */
 export function goOn(world: World): Promise<boolean> | boolean {
-  const first = world.firstDeliverable;
+  const first = world.nextDelivery;
   if (first !== undefined) return whenDone(world.deliver(first.link, first.isToServer));
   const [walsender] = world.sendable;
   if (walsender !== undefined) {
@@ -30,7 +30,7 @@ export function goOn(world: World): Promise<boolean> | boolean {
   if (world.postgres.phase === 'stopping') {
     world.note(`Postgres ${world.postgres.checkStopped()}`);
     if (world.postgres.phase !== 'stopping') return true;
-    if (world.firstDeliverable !== undefined) return true;
+    if (world.deliverable.length > 0) return true;
   }
   const timer = world.nextTimer();
   if (timer === null) return false;

@@ -1,6 +1,7 @@
 import type { Settings } from '../../src/config/settings.ts';
 import { type Lsn, toLsn } from '../../src/core/lsn.ts';
 import { ORIGIN } from '../../src/core/position.ts';
+import type { Random } from '../support/chaos-random.ts';
 import { laneToFields } from '../../src/sink/lane-state.ts';
 import { Link } from './link.ts';
 import { Oracle } from './oracle.ts';
@@ -27,14 +28,16 @@ export class World {
   links: Link[] = [];
   /** Steps taken since nothing fails any more. */
   settledSteps = 0;
+  readonly #arrivals: Arrivals;
   #linkCount = 0;
   readonly #seenExits = new Set<RelayProcess>();
   #broken: Error | null = null;
   #checkedSlotLsn: Lsn | null = null;
   #checkedWrites = -1;
 
-  constructor(settings: Settings, isTracing: boolean) {
+  constructor(settings: Settings, isTracing: boolean, arrivals: Arrivals) {
     this.settings = settings;
+    this.#arrivals = arrivals;
     this.isTracing = isTracing;
     this.postgres = new PostgresNode(START_LSN, (session) => this.oracle.released(session));
     const lane = laneToFields({
@@ -198,8 +201,13 @@ export class World {
     return found;
   }
 
-  /** What is the first to arrive when nothing is out of the ordinary. */
-  get firstDeliverable(): Delivery | undefined {
+  /** What arrives next when the schedule has no wish of its own. */
+  get nextDelivery(): Delivery | undefined {
+    if (this.#arrivals !== 'oldest connection first') {
+      const found = this.deliverable;
+      if (this.#arrivals === 'newest connection first' || found.length < 2) return found.at(-1);
+      return found[this.#arrivals.int(0, found.length - 1)];
+    }
     for (const link of this.links) {
       if (this.#canReachServer(link)) return { link, isToServer: true };
       if (this.#canReachClient(link)) return { link, isToServer: false };
@@ -286,6 +294,9 @@ export class World {
     return this.oracle.describe();
   }
 }
+
+/** The order between connections, where the schedule leaves it open; nothing is ever known of it. */
+export type Arrivals = 'oldest connection first' | 'newest connection first' | Random;
 
 export interface Delivery {
   readonly link: Link;
