@@ -55,15 +55,14 @@ export const FAULTS: readonly StepKind[] = [
   }),
   fault(
     'words under way',
-    async (world, draws) => {
-      const held = world.links.filter(({ isHeld }) => isHeld);
-      if (held.length > 0 && draws.once(2)) return letThrough(world, draws, held);
+    (world, draws) => {
       const link = pickTalking(world, draws);
       if (link === undefined) return null;
-      link.isHeld = true;
-      const process = link.owner;
-      if (process.state !== 'gone') process.kill();
-      return `what ${link.name} has sent is held up; kill -9 ${process.name}`;
+      const { owner, kind } = link;
+      const lateness = draws.between(1, LATENESS_MAX);
+      for (const each of owner.links) if (each.kind === kind) world.delay(each, lateness);
+      if (owner.state !== 'gone') owner.kill();
+      return `kill -9 ${owner.name}; what it has sent to ${kind} takes its time (${lateness})`;
     },
     5,
   ),
@@ -169,17 +168,19 @@ export const FAULTS: readonly StepKind[] = [
     1,
   ),
   fault(
-    'foreign key',
+    'stream takes nothing',
     (world, draws, profile) => {
       const key = `outbox.${draws.pick(profile.aggregates)}`;
       const node = world.place.nodeOf(key);
-      const isThere = node.state.others.has(key);
-      if (!isThere && node.state.streams.has(key)) return null;
-      node.poke(world.nowMs, ({ others }) => void (isThere ? others.delete(key) : others.add(key)));
+      const isTaken = node.state.others.has(key);
+      node.poke(world.nowMs, ({ others }) => void (isTaken ? others.delete(key) : others.add(key)));
       world.oracle.excuse('EVENT_REFUSED');
-      return isThere ? `${key} is out of the way` : `somebody makes ${key} a string`;
+      if (isTaken) return `${key} takes entries again`;
+      return node.state.streams.has(key)
+        ? `somebody adds the last possible ID to ${key}`
+        : `somebody makes ${key} a string`;
     },
-    2,
+    3,
   ),
   fault(
     'postgres killed',
@@ -351,6 +352,8 @@ function pickTalking(world: World, draws: Draws): Link | undefined {
   return draws.pick(talking);
 }
 
+/** In things that happen in between: about as many as it takes another relay to take over. */
+const LATENESS_MAX = 150;
 const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 
 function pickProcess(world: World, draws: Draws): RelayProcess | null {

@@ -21,6 +21,8 @@ export class Link {
   isServerOpen = true;
   /** Nothing gets through either way, and nobody is told. */
   isBlackHole = false;
+  /** What was sent to the server stays under way until so many other things have happened. */
+  lateness = 0;
   /** What was sent to the server stays under way. */
   isHeld = false;
   /** The client has stopped reading. */

@@ -8,7 +8,7 @@ import { unpack } from '../unit/sink/message-pack.ts';
 export interface RedisState {
   readonly hashes: Map<string, Map<string, string>>;
   readonly streams: Map<string, StreamEntry[]>;
-  /** Keys of a type that is neither. */
+  /** Keys of a type that is neither; one that is a stream, too, has had its last ID. */
   readonly others: Set<string>;
 }
 
@@ -63,6 +63,7 @@ export function appendScript(call: ScriptCall): Reply {
     }
     const key = keys[Math.abs(Number(event[0])) - 1] as string;
     if (writeRefusal !== null) refusal = writeRefusal;
+    else if (state.others.has(key) && state.streams.has(key)) refusal = EXHAUSTED;
     else if (state.others.has(key) || state.hashes.has(key)) refusal = WRONGTYPE;
     if (refusal !== null) break;
     const entry: Record<string, string> = {};
@@ -188,4 +189,5 @@ function positionOf(event: readonly (Buffer | number | null)[]): string {
 }
 
 export const WRONGTYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
+const EXHAUSTED = 'ERR The stream has exhausted the last possible ID, unable to add more items';
 const ENTRY_NAMES = ['id', 'type', 'aggregate_type', 'aggregate_id', 'payload', 'lsn', 'seq', 'committed_at'];

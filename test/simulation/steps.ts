@@ -99,7 +99,7 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     act: (world, draws, profile) => {
       if (world.postgres.phase !== 'up' || world.postgres.wal.transactions.length >= TRANSACTIONS_MAX)
         return null;
-      if (draws.once(6)) commitSome(world, draws, profile);
+      if (draws.once(3)) world.note(commitSome(world, draws, profile));
       return commitSome(world, draws, profile);
     },
   },

@@ -29,6 +29,7 @@ export class World {
   /** Steps taken since nothing fails any more. */
   settledSteps = 0;
   readonly #arrivals: Arrivals;
+  readonly #late = new Set<Link>();
   #linkCount = 0;
   readonly #seenExits = new Set<RelayProcess>();
   #broken: Error | null = null;
@@ -221,6 +222,7 @@ export class World {
       link.isServerOpen &&
       !link.isBlackHole &&
       !link.isHeld &&
+      link.lateness === 0 &&
       link.node?.isBlocked(link) !== true
     );
   }
@@ -239,6 +241,7 @@ export class World {
   deliver(link: Link, isToServer: boolean): Promise<void> | undefined {
     const message = (isToServer ? link.toServer : link.toClient).shift();
     if (message === undefined) return undefined;
+    if (this.#late.size > 0) this.#comeCloser();
     if (this.isTracing) this.note(`${link.name} ${isToServer ? '→ server' : '← server'}: ${message.what}`);
     if (isToServer) {
       message.deliver();
@@ -246,6 +249,19 @@ export class World {
       return undefined;
     }
     return this.run(link.owner, message.deliver);
+  }
+
+  /** What was sent on it arrives only after so many other things. */
+  delay(link: Link, lateness: number): void {
+    link.lateness = lateness;
+    this.#late.add(link);
+  }
+
+  #comeCloser(): void {
+    for (const link of this.#late) {
+      link.lateness -= 1;
+      if (link.lateness === 0) this.#late.delete(link);
+    }
   }
 
   /** Streams with something to send, and a peer that takes it. */
@@ -284,6 +300,7 @@ export class World {
   fire(timer: VirtualTimer): Promise<void> {
     this.nowMs = Math.max(this.nowMs, timer.dueMs);
     for (const node of this.nodes) node.expireWaits(this.nowMs);
+    if (this.#late.size > 0) this.#comeCloser();
     if (timer.intervalMs === null) timer.clear();
     // An interval that was late does not catch up.
     else timer.dueMs = this.nowMs + timer.intervalMs;
