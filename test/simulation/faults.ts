@@ -3,7 +3,7 @@ import type { Draws } from './draws.ts';
 import type { Link } from './link.ts';
 import type { RelayProcess } from './relay-process.ts';
 import type { RedisNode } from './redis-node.ts';
-import type { StepKind } from './steps.ts';
+import { goOn, type StepKind } from './steps.ts';
 import { copyData } from './wal.ts';
 import type { World } from './world.ts';
 
@@ -55,23 +55,26 @@ export const FAULTS: readonly StepKind[] = [
   }),
   fault(
     'words under way',
-    (world, draws) => {
-      const link = pickTalking(world, draws);
+    async (world, draws, profile) => {
+      // Worst is the moment when something was written and nobody has answered yet.
+      const isWriting = draws.once(2) && (await letWrite(world));
+      const link = draws.pick(isWriting ? writing(world) : world.links.filter(isTalking));
       if (link === undefined) return null;
       const { owner, kind } = link;
       const lateness = draws.between(1, LATENESS_MAX);
       for (const each of owner.links) if (each.kind === kind) world.delay(each, lateness);
       if (owner.state !== 'gone') owner.kill();
+      if (draws.once(2) && world.living.length < profile.relays) await world.startProcess();
       return `kill -9 ${owner.name}; what it has sent to ${kind} takes its time (${lateness})`;
     },
-    5,
+    6,
   ),
   fault(
     'slow connection',
     async (world, draws) => {
       const held = world.links.filter(({ isHeld }) => isHeld);
       if (held.length > 0 && draws.once(2)) return letThrough(world, draws, held);
-      const link = pickTalking(world, draws);
+      const link = draws.pick(world.links.filter(isTalking));
       if (link === undefined) return null;
       link.isHeld = true;
       return `what ${link.name} sends is slow to arrive`;
@@ -346,14 +349,26 @@ async function letThrough(world: World, draws: Draws, held: readonly Link[]): Pr
   return `what ${link.name} has sent comes through`;
 }
 
-/** A connection with words under way to the server. */
-function pickTalking(world: World, draws: Draws): Link | undefined {
-  const talking = world.links.filter(({ toServer, isHeld }) => toServer.length > 0 && !isHeld);
-  return draws.pick(talking);
+/** Whether words are under way to the server. */
+function isTalking({ toServer, isHeld, lateness }: Link): boolean {
+  return toServer.length > 0 && !isHeld && lateness === 0;
 }
 
-/** In things that happen in between: about as many as it takes another relay to take over. */
-const LATENESS_MAX = 150;
+/** Connections with a batch or a floor under way. */
+function writing(world: World): Link[] {
+  return world.links.filter((link) => isTalking(link) && link.toServer.some(({ isWrite }) => isWrite));
+}
+
+/** Until a relay has written something that has not arrived. */
+async function letWrite(world: World): Promise<boolean> {
+  for (let left = STEPS_UNTIL_WRITTEN_MAX; left > 0 && writing(world).length === 0; left -= 1)
+    await goOn(world);
+  return writing(world).length > 0;
+}
+
+const STEPS_UNTIL_WRITTEN_MAX = 15;
+/** In messages of others: about as many as a server hears from a relay that takes over. */
+const LATENESS_MAX = 25;
 const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 
 function pickProcess(world: World, draws: Draws): RelayProcess | null {

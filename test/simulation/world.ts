@@ -241,9 +241,13 @@ export class World {
   deliver(link: Link, isToServer: boolean): Promise<void> | undefined {
     const message = (isToServer ? link.toServer : link.toClient).shift();
     if (message === undefined) return undefined;
-    if (this.#late.size > 0) this.#comeCloser();
     if (this.isTracing) this.note(`${link.name} ${isToServer ? '→ server' : '← server'}: ${message.what}`);
     if (isToServer) {
+      for (const late of this.#late) {
+        if (late.node !== link.node) continue;
+        late.lateness -= 1;
+        if (late.lateness === 0) this.#late.delete(late);
+      }
       message.deliver();
       this.check();
       return undefined;
@@ -251,17 +255,10 @@ export class World {
     return this.run(link.owner, message.deliver);
   }
 
-  /** What was sent on it arrives only after so many other things. */
+  /** What was sent on it arrives only when its server has been told so many things by others. */
   delay(link: Link, lateness: number): void {
     link.lateness = lateness;
     this.#late.add(link);
-  }
-
-  #comeCloser(): void {
-    for (const link of this.#late) {
-      link.lateness -= 1;
-      if (link.lateness === 0) this.#late.delete(link);
-    }
   }
 
   /** Streams with something to send, and a peer that takes it. */
@@ -300,7 +297,6 @@ export class World {
   fire(timer: VirtualTimer): Promise<void> {
     this.nowMs = Math.max(this.nowMs, timer.dueMs);
     for (const node of this.nodes) node.expireWaits(this.nowMs);
-    if (this.#late.size > 0) this.#comeCloser();
     if (timer.intervalMs === null) timer.clear();
     // An interval that was late does not catch up.
     else timer.dueMs = this.nowMs + timer.intervalMs;
