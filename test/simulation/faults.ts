@@ -1,9 +1,10 @@
 import { formatLsn, type Lsn } from '../../src/core/lsn.ts';
 import type { Draws } from './draws.ts';
 import type { Link } from './link.ts';
+import type { Profile } from './profile.ts';
 import type { RelayProcess } from './relay-process.ts';
 import type { RedisNode } from './redis-node.ts';
-import { goOn, type StepKind } from './steps.ts';
+import { canCommit, commitSome, goOn, type StepKind } from './steps.ts';
 import { copyData } from './wal.ts';
 import type { World } from './world.ts';
 
@@ -57,7 +58,7 @@ export const FAULTS: readonly StepKind[] = [
     'words under way',
     async (world, draws, profile) => {
       // Worst is the moment when something was written and nobody has answered yet.
-      const isWriting = draws.once(2) && (await letWrite(world));
+      const isWriting = draws.once(2) && (await letWrite(world, draws, profile));
       const link = draws.pick(isWriting ? writing(world) : world.links.filter(isTalking));
       if (link === undefined) return null;
       const { owner, kind } = link;
@@ -360,7 +361,8 @@ function writing(world: World): Link[] {
 }
 
 /** Until a relay has written something that has not arrived. */
-async function letWrite(world: World): Promise<boolean> {
+async function letWrite(world: World, draws: Draws, profile: Profile): Promise<boolean> {
+  if (world.isStreaming && canCommit(world)) world.note(commitSome(world, draws, profile));
   for (let left = STEPS_UNTIL_WRITTEN_MAX; left > 0 && writing(world).length === 0; left -= 1)
     await goOn(world);
   return writing(world).length > 0;

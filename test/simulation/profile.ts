@@ -24,6 +24,8 @@ export interface Profile {
   readonly weightSum: number;
   /** Of 100 steps, about so many are faults. */
   readonly faultShare: number;
+  /** Nothing fails until a relay streams again: most faults would meet one that has nothing to lose. */
+  readonly isPatient: boolean;
 }
 
 export function drawProfile(draws: Draws): Profile {
@@ -55,7 +57,8 @@ export function drawProfile(draws: Draws): Profile {
     isWarm: !draws.once(4),
     hasUnroutable: draws.once(20),
     faults: [...faults],
-    faultShare: draws.pick([8, 4, 15, 30]),
+    faultShare: draws.pick([8, 4, 15]),
+    isPatient: draws.once(2),
     weights,
     weightSum: weights.reduce((sum, weight) => sum + weight, 0),
   };

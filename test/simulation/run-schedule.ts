@@ -3,7 +3,7 @@ import { DRAW_LIMIT, Draws } from './draws.ts';
 import { heal, postgresUp } from './faults.ts';
 import { drawProfile, type Profile } from './profile.ts';
 import { simulatedSettings } from './relay-process.ts';
-import { goOn, ORDINARY_STEPS, type StepKind } from './steps.ts';
+import { goOn, letStream, ORDINARY_STEPS, type StepKind } from './steps.ts';
 import { Violation } from './violation.ts';
 import { World } from './world.ts';
 
@@ -60,6 +60,7 @@ async function run(options: {
       const draws = new Draws(given?.steps[stepCount] ?? [], random);
       steps.push(draws.taken);
       const kind = pickKind(draws, profile);
+      if (kind.isFault && profile.isPatient) await letStream(world);
       const told = await kind.act(world, draws, profile);
       if (told === null) await goOn(world);
       else {

@@ -42,6 +42,13 @@ function whenDone(done: Promise<void> | undefined): Promise<boolean> | boolean {
   return done === undefined ? true : done.then(() => true);
 }
 
+/** Until a relay streams, if that is not too long. */
+export async function letStream(world: World): Promise<void> {
+  for (let left = STEPS_UNTIL_STREAMING_MAX; left > 0 && !world.isStreaming; left -= 1) {
+    if (!(await goOn(world))) break;
+  }
+}
+
 /** The life of the servers and of the network when nothing fails. */
 export const ORDINARY_STEPS: readonly StepKind[] = [
   {
@@ -73,9 +80,7 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     // Much has to arrive before a relay streams again, and as long as none does, little can go wrong.
     act: async (world) => {
       if (world.isStreaming) return null;
-      for (let left = STEPS_UNTIL_STREAMING_MAX; left > 0 && !world.isStreaming; left -= 1) {
-        if (!(await goOn(world))) break;
-      }
+      await letStream(world);
       return '';
     },
   },
@@ -97,8 +102,7 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     weight: 9,
     isFault: false,
     act: (world, draws, profile) => {
-      if (world.postgres.phase !== 'up' || world.postgres.wal.transactions.length >= TRANSACTIONS_MAX)
-        return null;
+      if (!canCommit(world)) return null;
       if (draws.once(3)) world.note(commitSome(world, draws, profile));
       return commitSome(world, draws, profile);
     },
@@ -170,7 +174,12 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
   },
 ];
 
-function commitSome(world: World, draws: Draws, profile: Profile): string {
+export function canCommit({ postgres }: World): boolean {
+  return postgres.phase === 'up' && postgres.wal.transactions.length < TRANSACTIONS_MAX;
+}
+
+/** One transaction, of no event, few or many. */
+export function commitSome(world: World, draws: Draws, profile: Profile): string {
   const size = draws.once(12)
     ? draws.between(5, profile.hugeEvents)
     : draws.once(8)
