@@ -174,11 +174,18 @@ export const FAULTS: readonly StepKind[] = [
   fault(
     'stream takes nothing',
     (world, draws, profile) => {
-      const key = `outbox.${draws.pick(profile.aggregates)}`;
+      const aggregate = draws.pick(profile.aggregates);
+      const key = `outbox.${aggregate}`;
       const node = world.place.nodeOf(key);
       const isTaken = node.state.others.has(key);
       node.poke(world.nowMs, ({ others }) => void (isTaken ? others.delete(key) : others.add(key)));
       world.oracle.excuse('EVENT_REFUSED');
+      // Worst is what comes behind the event that can't pass.
+      if (!isTaken && canCommit(world) && draws.once(2)) {
+        const { postgres } = world;
+        postgres.wal.commit([aggregate], { gap: 0, isPublished: postgres.isPublishing });
+        world.note(`a transaction commits with an event for it; and ${commitSome(world, draws, profile)}`);
+      }
       if (isTaken) return `${key} takes entries again`;
       return node.state.streams.has(key)
         ? `somebody adds the last possible ID to ${key}`

@@ -243,11 +243,7 @@ export class World {
     if (message === undefined) return undefined;
     if (this.isTracing) this.note(`${link.name} ${isToServer ? '→ server' : '← server'}: ${message.what}`);
     if (isToServer) {
-      for (const late of this.#late) {
-        if (late.node !== link.node) continue;
-        late.lateness -= 1;
-        if (late.lateness === 0) this.#late.delete(late);
-      }
+      if (this.#late.size > 0) this.#comeCloser(({ node }) => node === link.node);
       message.deliver();
       this.check();
       return undefined;
@@ -255,10 +251,18 @@ export class World {
     return this.run(link.owner, message.deliver);
   }
 
-  /** What was sent on it arrives only when its server has been told so many things by others. */
+  /** What was sent on it arrives only when its server has been told so many things by others, or time passes. */
   delay(link: Link, lateness: number): void {
     link.lateness = lateness;
     this.#late.add(link);
+  }
+
+  #comeCloser(isMeant: (link: Link) => boolean): void {
+    for (const link of this.#late) {
+      if (!isMeant(link)) continue;
+      link.lateness -= 1;
+      if (link.lateness === 0) this.#late.delete(link);
+    }
   }
 
   /** Streams with something to send, and a peer that takes it. */
@@ -285,6 +289,7 @@ export class World {
 
   /** Time passes until `untilMs`; what is due by then happens, in its order. */
   async passTime(untilMs: number): Promise<void> {
+    this.#comeCloser(() => true);
     for (;;) {
       const timer = this.nextTimer();
       if (timer === null || timer.dueMs > untilMs) break;
