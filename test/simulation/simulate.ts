@@ -18,6 +18,8 @@ process.on('unhandledRejection', (error) => {
 });
 installVirtualTime();
 
+// Whoever started it is gone, and nobody wants to know any more.
+process.on('disconnect', () => process.exit());
 process.on('message', (order: Order) => {
   void obey(order).then((tally) => process.send?.(tally));
 });
