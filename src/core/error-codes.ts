@@ -80,7 +80,10 @@ export const ERROR_CODES = {
   WAL_LEVEL: operator(EXIT.database, "ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres."),
   TABLE_MISSING: operator(EXIT.database, 'Run `walrelay init --create-table`, or correct WALRELAY_TABLE.'),
   TABLE_UNSUITABLE: operator(EXIT.database, 'Use an ordinary, logged table as the outbox.'),
-  COLUMN_MISSING: operator(EXIT.database, 'Map the column with WALRELAY_COLUMN_…, or add it to the table.'),
+  COLUMN_MISSING: operator(
+    EXIT.database,
+    "Map the column with WALRELAY_COLUMN_…, or add it: to the table, or to the publication's column list.",
+  ),
   COLUMN_UNSUITABLE: operator(EXIT.database, 'Name a column of the kind that the message asks for.'),
   ROWS_NOT_SETTLED: operator(
     EXIT.database,
