@@ -9,7 +9,7 @@ import { emptyTally, type Tally } from './tally.ts';
 
 export interface RowContextOptions {
   readonly seed: number;
-  readonly servers: SharedServers;
+  readonly servers: Pick<SharedServers, 'urls'>;
   /** How many kills a row that kills in a loop should do; undefined: its own number. */
   readonly kills?: number | undefined;
   /** Shown live, and gone with the next one. */
