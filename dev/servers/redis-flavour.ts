@@ -115,25 +115,21 @@ const FLAVOURS: Readonly<
 };
 
 function debianSources(suites: string): string {
-  return [
-    'Types: deb',
-    'URIs: http://deb.debian.org/debian',
-    `Suites: ${suites}`,
-    'Components: main',
-    `Signed-By: ${DEBIAN_KEYRING}`,
-    '',
-  ].join('\n');
+  return aptSources('http://deb.debian.org/debian', { suites, components: 'main', keyring: DEBIAN_KEYRING });
 }
 
 function ubuntuSources(suites: string, keyring: string): string {
-  return [
-    'Types: deb',
-    'URIs: http://archive.ubuntu.com/ubuntu',
-    `Suites: ${suites}`,
-    'Components: main universe',
-    `Signed-By: ${keyring}`,
-    '',
-  ].join('\n');
+  return aptSources('http://archive.ubuntu.com/ubuntu', { suites, components: 'main universe', keyring });
+}
+
+/** In the format deb822. */
+function aptSources(
+  uri: string,
+  options: { readonly suites: string; readonly components: string; readonly keyring: string },
+): string {
+  const lines = ['Types: deb', `URIs: ${uri}`, `Suites: ${options.suites}`];
+  lines.push(`Components: ${options.components}`, `Signed-By: ${options.keyring}`, '');
+  return lines.join('\n');
 }
 
 /** Debian packages the keys of Ubuntu, so that one chain of signatures covers both. */

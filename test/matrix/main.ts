@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { build } from '../../dev/build.ts';
 import { CHECKS } from './checks.ts';
+import { untilInterrupted } from '../support/until-interrupted.ts';
 import { formatMatrix, formatSum, missingReasons } from './matrix-table.ts';
 import { type CellResult, type CheckResult, runCell } from './run-cell.ts';
 import { choosePairs, type Pair, parsePostgresList, parseRedisList } from './server-versions.ts';
@@ -156,21 +157,6 @@ function showStep(text: string): void {
 
 function showLine(text: string): void {
   process.stderr.write(`${process.stderr.isTTY ? '\r\u001b[2K' : ''}${text}\n`);
-}
-
-/** The first Ctrl-C ends the check that goes on and shows what ran; the second ends the process. */
-function untilInterrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    let isAsked = false;
-    const ask = () => {
-      if (isAsked) process.exit(EXIT_INTERRUPTED);
-      isAsked = true;
-      showLine('stopping: ending the servers (again to stop at once)');
-      resolve();
-    };
-    process.on('SIGINT', ask);
-    process.on('SIGTERM', ask);
-  });
 }
 
 function wholeNumber(text: string): number {
