@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { REDIS_FLAVOURS } from '../../dev/servers/redis-flavour.ts';
 import type { CellResult, CheckResult } from './run-cell.ts';
 import type { Pair } from './server-versions.ts';
 
@@ -8,7 +9,7 @@ export function matrixRows(results: readonly CellResult[]): {
   readonly lines: readonly (readonly string[])[];
 } {
   const postgres = [...new Set(results.map(({ pair }) => pair.postgres))];
-  const redis = [...new Set(results.map(({ pair }) => pair.redis))];
+  const redis = REDIS_FLAVOURS.filter((flavour) => results.some(({ pair }) => pair.redis === flavour));
   const versionOf = (side: 'postgres' | 'redis', version: string | number) =>
     results.find(({ pair, versions }) => pair[side] === version && versions !== null)?.versions?.[side];
   return {
