@@ -29,8 +29,12 @@ export class CleanUp {
   readonly #pause = new Alarm();
   #connection: CleaningConnection | null = null;
   #note: CleanUpNote | null;
+  /** Days whose partition could not be made, and when to try again: performance.now(). */
+  readonly #refusedDays = new Map<number, number>();
   #isStopped = false;
   #hasSaidHow = false;
+  /** How long it took to read the whole table, where that is what a look does. */
+  #readingMs = 0;
   /** The last trouble, so that one that stays is said once. */
   #lastTrouble = '';
 
@@ -55,7 +59,7 @@ export class CleanUp {
   async run(): Promise<void> {
     const { settings } = this.#options;
     while (!this.#isStopped) {
-      const startedMs = performance.now();
+      this.#readingMs = 0;
       try {
         await this.#look();
         this.#metrics.recordLook(Date.now());
@@ -66,8 +70,7 @@ export class CleanUp {
         this.#tell(toWalrelayError(thrown));
       }
       // A look that has to read much, since there is no index, comes seldom.
-      const lookMs = performance.now() - startedMs;
-      await this.#pause.sleep(Math.max(settings.cleanupIntervalMs, lookMs * PAUSE_SHARE));
+      await this.#pause.sleep(Math.max(settings.cleanupIntervalMs, this.#readingMs * PAUSE_SHARE));
     }
     this.#forgetConnection();
   }
@@ -150,6 +153,8 @@ export class CleanUp {
       if (this.#isStopped) return;
       const startedMs = performance.now();
       deleted = await connection.change(sql);
+      // The last one finds too few, and has read all there is to read.
+      this.#readingMs = table.hasTimeIndex ? 0 : performance.now() - startedMs;
       this.#metrics.recordDeleted(deleted);
       rows += deleted;
       const leastMs = (deleted / settings.cleanupRowsPerSecondMax) * 1000;
@@ -177,8 +182,13 @@ export class CleanUp {
       await work().catch((error: unknown) => troubles.push(error));
     };
     for (const dayUs of plan.missingDaysUs) {
+      if (performance.now() < (this.#refusedDays.get(dayUs) ?? 0)) continue;
       await attempt(async () => {
-        const name = await createPartition(connection, table, dayUs);
+        const name = await createPartition(connection, table, dayUs).catch((error: WalrelayError) => {
+          // Each attempt looks through the default partition behind a lock.
+          if (error.code !== 'PG_BUSY') this.#refusedDays.set(dayUs, performance.now() + REFUSED_DAY_MS);
+          throw error;
+        });
         this.#metrics.recordMade();
         logger.info({ partition: name }, 'a partition was made');
       });
@@ -257,8 +267,9 @@ function cleanerName(holder: string): string {
 
 const CLEANER = ' (clean-up)';
 const APPLICATION_NAME_BYTES_MAX = 63;
-/** Of its time, the clean-up looks a twentieth. */
+/** Of its time, the clean-up reads the table a twentieth. */
 const PAUSE_SHARE = 19;
+const REFUSED_DAY_MS = 3_600_000;
 
 export interface CleanUpOptions {
   readonly settings: Settings;

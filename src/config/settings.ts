@@ -171,8 +171,7 @@ export const settingShape = {
     group: 'columns',
     default: 'created_at',
     description:
-      'The column that says when a row was inserted, by the clock of Postgres; none if there is none. For audit, replay, ' +
-      'explain and the clean-up.',
+      'The column that says when a row was inserted, by the clock of Postgres; or none. For audit, replay and clean-up.',
   }),
 
   pollIntervalMs: setting(milliseconds({ min: 1, max: 60 * MINUTE_MS }), {
@@ -218,8 +217,7 @@ export const settingShape = {
     group: 'clean-up',
     default: 'none',
     description:
-      'What becomes of confirmed rows after the retention: none (they stay), delete, or partitions (daily ones are made ' +
-      'ahead and dropped).',
+      'What becomes of confirmed rows after the retention: none, delete, or drop daily partitions.',
   }),
   cleanupRetentionMs: setting(milliseconds({ min: 0, max: 3660 * DAY_MS }), {
     group: 'clean-up',
@@ -229,9 +227,7 @@ export const settingShape = {
   cleanupOlderRows: setting(choice(['keep', 'delete']), {
     group: 'clean-up',
     default: 'keep',
-    description:
-      'Rows that stood in the table before the clean-up was switched on, or before a new epoch: nobody knows whether ' +
-      'they were relayed.',
+    description: 'Rows from before the clean-up was switched on, or before a new epoch: were they relayed?',
   }),
   cleanupIntervalMs: setting(milliseconds({ min: 100, max: DAY_MS }), {
     group: 'clean-up',

@@ -21,10 +21,12 @@ export const BEGUN = 'cleaning up confirmed rows';
 
 /**
  * Notes with each row that is deleted up to where the slot was confirmed at that moment, in the deleting transaction itself.
+ * Whoever else deletes finds that nothing goes.
  */
 export async function noteDeletes(outbox: Outbox): Promise<void> {
   await outbox.query(`CREATE TABLE deleted (id uuid, confirmed pg_lsn);
     CREATE FUNCTION note_delete() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF current_setting('application_name') NOT LIKE '%(clean-up)' THEN RETURN NULL; END IF;
       INSERT INTO deleted SELECT old.id, confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '${outbox.name}';
       RETURN old; END $$;
     CREATE TRIGGER note_delete BEFORE DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION note_delete()`);
@@ -35,17 +37,24 @@ export async function expectConfirmedBefore(outbox: Outbox, oracle: Oracle): Pro
   const deleted = await outbox.query<{ id: string; confirmed: string }>(
     'SELECT id::text, confirmed::text FROM deleted',
   );
-  const commits = new Map<string, RelayedEvent>((await oracle.read()).map((event) => [event.id, event]));
-  const early = deleted.filter(({ id, confirmed }) => {
+  return expectAllConfirmed(deleted, await oracle.read());
+}
+
+function expectAllConfirmed(
+  gone: readonly { readonly id: string; readonly confirmed: string }[],
+  events: readonly RelayedEvent[],
+): number {
+  const commits = new Map(events.map((event) => [event.id, event]));
+  const early = gone.filter(({ id, confirmed }) => {
     const commit = commits.get(id);
     return commit === undefined || parseLsn(confirmed) <= parseLsn(commit.lsn);
   });
   if (early.length > 0) {
     throw new Error(
-      `${early.length} of ${deleted.length} deleted rows were not confirmed: ${JSON.stringify(early.slice(0, 3))}`,
+      `${early.length} of ${gone.length} rows went before they were confirmed: ${JSON.stringify(early.slice(0, 3))}`,
     );
   }
-  return deleted.length;
+  return gone.length;
 }
 
 /** The slot's horizon moves when the server writes which transactions run: every 15 s, and at a checkpoint. */
@@ -149,4 +158,29 @@ export class CleanUpBeside implements AsyncDisposable {
     this.#cleanUp.stop();
     await this.#running;
   }
+}
+
+/**
+ * Notes with each partition that is dropped up to where the slot was confirmed at that moment, and of each row the day
+ * that it belongs to. Before the first event.
+ */
+export async function noteDrops(outbox: Outbox): Promise<void> {
+  await outbox.query(`CREATE TABLE dropped (name text, confirmed pg_lsn);
+    CREATE TABLE days (id uuid, name text);
+    CREATE FUNCTION note_drop() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO dropped SELECT d.object_name, s.confirmed_flush_lsn FROM pg_event_trigger_dropped_objects() d, pg_replication_slots s
+      WHERE d.object_type = 'table' AND s.slot_name = '${outbox.name}'; END $$;
+    CREATE EVENT TRIGGER ${outbox.name}_drop ON sql_drop EXECUTE FUNCTION note_drop();
+    CREATE FUNCTION note_day() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO days VALUES (new.id, 'outbox_p' || to_char(new.created_at AT TIME ZONE 'UTC', 'YYYYMMDD'));
+      RETURN new; END $$;
+    CREATE TRIGGER note_day AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION note_day()`);
+}
+
+/** Every row of a partition had been confirmed when it was dropped. Returns how many rows went so. */
+export async function expectDroppedWhenConfirmed(outbox: Outbox, oracle: Oracle): Promise<number> {
+  const gone = await outbox.query<{ id: string; confirmed: string }>(
+    'SELECT id::text, confirmed::text FROM days JOIN dropped USING (name)',
+  );
+  return expectAllConfirmed(gone, await oracle.read());
 }
