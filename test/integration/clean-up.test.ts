@@ -232,6 +232,10 @@ describe.each([15, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     await outbox.redis.xdel(outbox.stream(), entry?.[0] ?? '');
     const found = await audit(outbox);
     expect(found).toMatchObject({ exitCode: 71, report: { findings: { missing: 1 } } });
+    expect(found.report.relay).not.toHaveProperty('isCleanedUp');
+    // As a relay that cleans up leaves it there.
+    await outbox.redis.hset(outbox.metaKey, 'clean_up', cleanUp.note);
+    expect((await audit(outbox)).report.relay).toMatchObject({ isCleanedUp: true });
     await daemon.stop();
   });
 });
