@@ -128,6 +128,7 @@ describe.each([15, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     await second.stop();
     const third = await cleaning(outbox, { WALRELAY_CLEANUP_OLDER_ROWS: 'delete' });
     await waitForRows(outbox, (count) => count === 0);
+    expect(await countRows(outbox)).toBe(0);
     await third.stop();
   });
 
