@@ -238,6 +238,20 @@ describe('what is refused', () => {
     ]);
   });
 
+  test('a clean-up that would take rows away before they are audited, or has no time to partition by', () => {
+    const rounds = { ...REQUIRED, WALRELAY_AUDIT_INTERVAL_MS: '1000', WALRELAY_CLEANUP: 'delete' };
+    expect(problemsOf({ env: { ...rounds, WALRELAY_CLEANUP_RETENTION_MS: '2999' } })).toEqual([
+      expect.stringContaining('at least 3 x auditIntervalMs (1000)'),
+    ]);
+    const partitions = { ...REQUIRED, WALRELAY_CLEANUP: 'partitions', WALRELAY_COLUMN_TIME: 'none' };
+    expect(problemsOf({ env: partitions })).toEqual([
+      expect.stringMatching(/^WALRELAY_COLUMN_TIME: .*partitioned by/),
+    ]);
+    // Without a clean-up nothing has to fit it.
+    const fits = { ...rounds, WALRELAY_CLEANUP: 'none', WALRELAY_CLEANUP_RETENTION_MS: '0' };
+    expect(loadSettings({ env: fits, flags: {}, readFile: () => '' }).cleanupRetentionMs).toBe(0);
+  });
+
   test('rules between settings are checked even while another setting is refused', () => {
     const env = {
       ...REQUIRED,
