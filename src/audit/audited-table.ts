@@ -1,3 +1,4 @@
+import { NO_TIME_COLUMN } from '../config/check-together.ts';
 import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { type EventColumns, eventColumns } from '../route/event-columns.ts';
@@ -67,9 +68,6 @@ export async function readAuditedTable(
     isRaw: facts.serverEncoding === 'SQL_ASCII',
   };
 }
-
-/** As the setting says that there is no such column. */
-export const NO_TIME_COLUMN = 'none';
 
 const TIME_TYPES: readonly string[] = ['timestamp with time zone', 'timestamp without time zone', 'date'];
 

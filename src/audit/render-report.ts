@@ -20,6 +20,9 @@ export function renderReport(report: AuditReport): string {
     `watermark ${relay.watermark}, floor ${relay.floor}, confirmed ${relay.confirmed ?? '(no slot)'}`,
     JUDGED_BY[relay.judgedBy],
     ...(relay.since === null ? [] : [`The streams can tell from ${relay.since} on.`]),
+    ...(relay.isCleanedUp === true
+      ? ['A clean-up deletes confirmed rows: of an event whose row is gone nothing can be said.']
+      : []),
     '',
     ...FINDINGS.flatMap((finding) => section(finding, report.findings[finding], '', report)),
     ...(told.length === 0 ? [] : ['']),

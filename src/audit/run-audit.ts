@@ -101,6 +101,7 @@ export async function runAudit(
       ...positionsOf(lane, server),
       judgedBy: bound.from,
       since: sinceUs === null ? null : formatUs(sinceUs),
+      ...(lane.cleanUp === undefined ? {} : { isCleanedUp: true as const }),
     },
     spoolBytes: comparison.spoolBytes,
   };

@@ -1,5 +1,5 @@
-import { NO_TIME_COLUMN } from '../audit/audited-table.ts';
 import type { TimeRange } from '../audit/row-sql.ts';
+import { NO_TIME_COLUMN } from '../config/check-together.ts';
 import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 

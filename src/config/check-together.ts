@@ -36,6 +36,27 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
     refuse('metaKey', 'a key without braces on a cluster: each lane adds its own hash tag to it');
   }
 
+  if (
+    areValid('cleanup', 'cleanupRetentionMs', 'auditIntervalMs') &&
+    values.cleanup !== 'none' &&
+    values.auditIntervalMs > 0 &&
+    values.cleanupRetentionMs < AUDIT_ROUNDS_KEPT * values.auditIntervalMs
+  ) {
+    refuse(
+      'cleanupRetentionMs',
+      `at least ${AUDIT_ROUNDS_KEPT} x auditIntervalMs (${values.auditIntervalMs}): a row that goes before it was audited ` +
+        'is one whose loss nobody sees',
+    );
+  }
+
+  if (
+    areValid('cleanup', 'columnTime') &&
+    values.cleanup === 'partitions' &&
+    values.columnTime === NO_TIME_COLUMN
+  ) {
+    refuse('columnTime', 'the column that the table is partitioned by, for cleanup=partitions');
+  }
+
   const columnKeys = [
     'columnId',
     'columnAggregateType',
@@ -58,3 +79,8 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
     if (taken !== undefined) refuse('pollMarkColumn', `a column of its own; ${taken} names this one too`);
   }
 }
+
+/** A row is judged a round after it was inserted; one more for a round that is late. */
+const AUDIT_ROUNDS_KEPT = 3;
+/** What the setting of the time column says where there is none. */
+export const NO_TIME_COLUMN = 'none';

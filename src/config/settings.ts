@@ -27,6 +27,7 @@ export const SETTING_GROUPS = [
   'outbox',
   'columns',
   'polling',
+  'clean-up',
   'http and logs',
   'limits',
   'timing',
@@ -64,6 +65,7 @@ function metaKeySetting(kind: SettingKind<string>, notes: Notes): z.ZodType<stri
 }
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export const settingShape = {
@@ -169,8 +171,7 @@ export const settingShape = {
     group: 'columns',
     default: 'created_at',
     description:
-      'The column that says when a row was inserted, by the clock of Postgres; none if there is none. For audit, replay ' +
-      'and explain.',
+      'The column that says when a row was inserted, by the clock of Postgres; or none. For audit, replay and clean-up.',
   }),
 
   pollIntervalMs: setting(milliseconds({ min: 1, max: 60 * MINUTE_MS }), {
@@ -211,6 +212,43 @@ export const settingShape = {
       description: 'A NOTIFY on this channel wakes `walrelay poll` before its interval is over.',
     },
   ),
+
+  cleanup: setting(choice(['none', 'delete', 'partitions']), {
+    group: 'clean-up',
+    default: 'none',
+    description:
+      'What becomes of confirmed rows after the retention: none, delete, or drop daily partitions.',
+  }),
+  cleanupRetentionMs: setting(milliseconds({ min: 0, max: 3660 * DAY_MS }), {
+    group: 'clean-up',
+    default: String(7 * DAY_MS),
+    description: 'How long a row stays at least; a row that is not confirmed stays whatever its age.',
+  }),
+  cleanupOlderRows: setting(choice(['keep', 'delete']), {
+    group: 'clean-up',
+    default: 'keep',
+    description: 'Rows from before the clean-up was switched on, or before a new epoch: were they relayed?',
+  }),
+  cleanupIntervalMs: setting(milliseconds({ min: 100, max: DAY_MS }), {
+    group: 'clean-up',
+    default: '10000',
+    description: 'How often the clean-up looks for something to do.',
+  }),
+  cleanupBatchRowsMax: setting(wholeNumber({ min: 1, max: 100_000 }), {
+    group: 'clean-up',
+    default: '1000',
+    description: 'Rows in one DELETE.',
+  }),
+  cleanupRowsPerSecondMax: setting(wholeNumber({ min: 1, max: 10_000_000 }), {
+    group: 'clean-up',
+    default: '5000',
+    description: 'How many rows the clean-up deletes a second.',
+  }),
+  cleanupPartitionsAhead: setting(wholeNumber({ min: 1, max: 366 }), {
+    group: 'clean-up',
+    default: '3',
+    description: 'For how many days after today there is a partition ahead of time.',
+  }),
 
   httpHost: setting(
     text('a host name or an address', 'host', (host) => /^[A-Za-z0-9._:%-]+$/.test(host)),

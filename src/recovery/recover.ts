@@ -224,6 +224,8 @@ function takenLane(ground: Ground, plan: RecoveryPlan, recovery: string): LaneSt
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
     recovery,
+    // Every row of the table is accounted for by the end of it: the clean-up goes on where it was.
+    ...(lane?.cleanUp === undefined ? {} : { cleanUp: lane.cleanUp }),
   };
 }
 

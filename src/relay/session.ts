@@ -1,3 +1,4 @@
+import { CleanUp } from '../clean-up/clean-up.ts';
 import { clientConfig } from '../config/client-config.ts';
 import { redisExpectations } from '../config/redis-expectations.ts';
 import { redisTarget } from '../config/redis-target.ts';
@@ -42,6 +43,7 @@ export class Session {
   #redis: RedisNodes | null = null;
   #watch: CatalogWatch | null = null;
   #streaming: Streaming | null = null;
+  #cleanUp: CleanUp | null = null;
   #isStopRequested = false;
   #lastSignMs = performance.now();
 
@@ -73,6 +75,7 @@ export class Session {
       if (ended.code !== 'ABORTED') throw ended;
     } finally {
       this.#enter('closed');
+      this.#cleanUp?.stop();
       this.#streaming?.stop();
       this.#watch?.destroy();
       this.#postgres?.destroy();
@@ -290,9 +293,18 @@ export class Session {
       'streaming',
     );
 
+    this.#cleanUp = CleanUp.start({
+      ...this.#options,
+      lanes,
+      state,
+      catalog,
+      walSenderPid: postgres.walSenderPid,
+    });
+
     const stopped = this.#stop.promise.then(() => new WalrelayError('ABORTED', 'asked to stop'));
     const reason = await Promise.race([streaming.ended, stopped]);
     if (!MAY_DRAIN.has(reason.code) && reason.disposition !== 'poison') throw reason;
+    this.#cleanUp?.stop();
     this.#enter('draining');
     metrics.setPhase('draining');
     try {

@@ -24,6 +24,8 @@ export interface LaneState {
   readonly publicationIdentity: string;
   /** How far a recovery has come that began and did not end; absent when there is none (`walrelay recover`). */
   readonly recovery?: string;
+  /** Since when the clean-up knows the rows of this epoch, as its note says; absent when it never ran in it. */
+  readonly cleanUp?: string;
   /** On a cluster: its lanes. The watermark above is then the highest of theirs. */
   readonly parts?: readonly LanePart[];
 }
@@ -58,6 +60,7 @@ export function laneToFields(lane: LaneState): Record<string, string> {
     database: lane.database,
     publication: lane.publicationIdentity,
     recovery: lane.recovery ?? '',
+    clean_up: lane.cleanUp ?? '',
   };
 }
 
@@ -80,6 +83,7 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
     publicationIdentity: read('publication'),
     // Lanes that were written before there was such a thing have no field.
     ...(fields['recovery'] ? { recovery: fields['recovery'] } : {}),
+    ...(fields['clean_up'] ? { cleanUp: fields['clean_up'] } : {}),
   }));
 }
 

@@ -24,9 +24,9 @@ export function postgresError(thrown: unknown, phase: PostgresPhase): WalrelayEr
 
 /**
  * connecting: until authenticated · querying: SQL before the stream · starting: START_REPLICATION, unanswered ·
- * streaming: after its answer · watching: SQL beside the stream.
+ * streaming: after its answer · watching: SQL beside the stream · cleaning: what deletes confirmed rows.
  */
-export type PostgresPhase = 'connecting' | 'querying' | 'starting' | 'streaming' | 'watching';
+export type PostgresPhase = 'connecting' | 'querying' | 'starting' | 'streaming' | 'watching' | 'cleaning';
 
 const DOING: Readonly<Record<PostgresPhase, string>> = {
   connecting: 'could not connect to Postgres',
@@ -34,6 +34,7 @@ const DOING: Readonly<Record<PostgresPhase, string>> = {
   starting: 'Postgres refused to start the stream',
   streaming: 'the replication stream ended',
   watching: 'could not watch the catalog',
+  cleaning: 'could not clean up',
 };
 
 /** Node reports a refused connection to a name with two addresses as an AggregateError without a message. */
@@ -80,6 +81,7 @@ const CODE_BY_PHASE: Readonly<Record<PostgresPhase, Readonly<Record<string, Erro
     '58P01': 'SLOT_LOST',
   },
   watching: {},
+  cleaning: {},
 };
 
 const CODE_BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {

@@ -68,6 +68,13 @@ describe('what applies', () => {
       pollAfter: 'delete',
       pollMarkColumn: 'published_at',
       pollListenChannel: 'off',
+      cleanup: 'none',
+      cleanupRetentionMs: 604_800_000,
+      cleanupOlderRows: 'keep',
+      cleanupIntervalMs: 10_000,
+      cleanupBatchRowsMax: 1000,
+      cleanupRowsPerSecondMax: 5000,
+      cleanupPartitionsAhead: 3,
       httpHost: '127.0.0.1',
       httpPort: 9465,
       logLevel: 'info',
@@ -229,6 +236,20 @@ describe('what is refused', () => {
       "WALRELAY_MEMORY_BUDGET_BYTES: the default 64MiB doesn't fit; expected at least 81MiB: 2 x eventBytesMax " +
         '(40MiB; one read while another is sent) + inFlightBatchesMax (4) x batchBytesMax (256KiB)',
     ]);
+  });
+
+  test('a clean-up that would take rows away before they are audited, or has no time to partition by', () => {
+    const rounds = { ...REQUIRED, WALRELAY_AUDIT_INTERVAL_MS: '1000', WALRELAY_CLEANUP: 'delete' };
+    expect(problemsOf({ env: { ...rounds, WALRELAY_CLEANUP_RETENTION_MS: '2999' } })).toEqual([
+      expect.stringContaining('at least 3 x auditIntervalMs (1000)'),
+    ]);
+    const partitions = { ...REQUIRED, WALRELAY_CLEANUP: 'partitions', WALRELAY_COLUMN_TIME: 'none' };
+    expect(problemsOf({ env: partitions })).toEqual([
+      expect.stringMatching(/^WALRELAY_COLUMN_TIME: .*partitioned by/),
+    ]);
+    // Without a clean-up nothing has to fit it.
+    const fits = { ...rounds, WALRELAY_CLEANUP: 'none', WALRELAY_CLEANUP_RETENTION_MS: '0' };
+    expect(loadSettings({ env: fits, flags: {}, readFile: () => '' }).cleanupRetentionMs).toBe(0);
   });
 
   test('rules between settings are checked even while another setting is refused', () => {
