@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import { unpackFromApt } from './apt-archive.ts';
 import { type RedisBinary, redisOnPath, redisProduct } from './redis-binary.ts';
 
-/** Servers that a test asks for by name, besides the one that is at hand. Both have WAITAOF. */
-export type RedisFlavour = 'valkey-8' | 'redis-8';
+/**
+ * Servers that a test asks for by name, besides the one that is at hand. All have WAITAOF; the newest also knows which
+ * entries of a stream every consumer group has acknowledged (XTRIM … ACKED).
+ */
+export type RedisFlavour = 'valkey-8' | 'redis-8' | 'redis-8.6';
 
 /** Why a server can't be had here, for people. */
 export interface MissingServer {
@@ -67,6 +70,11 @@ const FLAVOURS = {
     product: /^Redis ([89]|\d\d)/,
     suites: 'trixie',
     packages: ['redis-server', 'redis-tools', ...LIBRARIES, 'libssl3t64', 'zlib1g'],
+  },
+  'redis-8.6': {
+    product: /^Redis (8\.([6-9]|\d\d)|9|\d\d)/,
+    suites: 'sid experimental',
+    packages: ['redis-server/experimental', 'redis-tools/experimental', ...LIBRARIES, 'libssl3t64', 'zlib1g'],
   },
 } as const satisfies Record<
   RedisFlavour,
