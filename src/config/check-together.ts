@@ -36,6 +36,14 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
     refuse('metaKey', 'a key without braces on a cluster: each lane adds its own hash tag to it');
   }
 
+  if (areValid('trim', 'trimMaxLength', 'trimMaxAgeMs') && values.trim === 'even-unread') {
+    const { trimMaxLength, trimMaxAgeMs } = values;
+    if (trimMaxLength === 'off' && (trimMaxAgeMs ?? 'off') === 'off')
+      refuse('trim', 'with even-unread a trimMaxLength or a trimMaxAgeMs: it would have nothing to go by');
+    if (trimMaxAgeMs === 0)
+      refuse('trimMaxAgeMs', 'with even-unread at least 1: entries would go as soon as they stand');
+  }
+
   const columnKeys = [
     'columnId',
     'columnAggregateType',

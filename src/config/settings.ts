@@ -10,62 +10,22 @@ import {
   identifier,
   milliseconds,
   portOrOff,
-  type SettingKind,
   streamTemplate,
   tableName,
   text,
   wholeNumber,
 } from './setting-kind.ts';
+import { dependentSetting, setting } from './setting-registry.ts';
 import { isIdentifier } from './table-name.ts';
+import { trimAgeMs, TRIM_SETTINGS } from './trim-settings.ts';
+
+const MINUTE_MS = 60_000;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /**
  * The only list of settings. Environment, file, flags, help text and the README's table all derive from this schema
  * and from what the registry notes beside each of its fields.
  */
-export const SETTING_GROUPS = [
-  'connections',
-  'outbox',
-  'columns',
-  'polling',
-  'http and logs',
-  'limits',
-  'timing',
-] as const;
-export type SettingGroup = (typeof SETTING_GROUPS)[number];
-
-export interface SettingMeta {
-  readonly group: SettingGroup;
-  readonly description: string;
-  /** What applies when nobody sets it, as a person would write it. Absent: the setting is required. */
-  readonly default?: string;
-  /** Set only where the name is not WALRELAY_ and the key. */
-  readonly env?: string;
-  /** Never shown; in the environment also given as the path of a file, `<env>_FILE`. */
-  readonly isSecret?: true;
-  readonly accepts: string;
-  readonly placeholder: string;
-}
-
-export const settingRegistry = z.registry<SettingMeta>();
-
-type Notes = Omit<SettingMeta, 'accepts' | 'placeholder'>;
-
-function setting<T>(kind: SettingKind<T>, notes: Notes): z.ZodType<T> {
-  const schema = notes.default === undefined ? kind.schema : kind.schema.prefault(notes.default);
-  settingRegistry.add(schema, { ...notes, accepts: kind.accepts, placeholder: kind.placeholder });
-  return schema;
-}
-
-/** Its default depends on another setting, so the object's transform fills it in. */
-function metaKeySetting(kind: SettingKind<string>, notes: Notes): z.ZodType<string | undefined> {
-  const schema = kind.schema.optional();
-  settingRegistry.add(schema, { ...notes, accepts: kind.accepts, placeholder: kind.placeholder });
-  return schema;
-}
-
-const MINUTE_MS = 60_000;
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-
 export const settingShape = {
   databaseUrl: setting(postgresUrl(), {
     group: 'connections',
@@ -131,7 +91,7 @@ export const settingShape = {
     default: 'outbox.${aggregatetype}',
     description: 'The stream of an event; ${column} stands for a value. In a shell, put it in single quotes.',
   }),
-  metaKey: metaKeySetting(
+  metaKey: dependentSetting(
     text('a Redis key', 'key', (key) => key !== ''),
     {
       group: 'outbox',
@@ -211,6 +171,8 @@ export const settingShape = {
       description: 'A NOTIFY on this channel wakes `walrelay poll` before its interval is over.',
     },
   ),
+
+  ...TRIM_SETTINGS,
 
   httpHost: setting(
     text('a host name or an address', 'host', (host) => /^[A-Za-z0-9._:%-]+$/.test(host)),
@@ -353,10 +315,20 @@ export type SettingKey = keyof typeof settingShape;
 export type SettingValues = { readonly [Key in SettingKey]: z.output<(typeof settingShape)[Key]> };
 
 /** What every other part of Walrelay is given: complete, typed, deep-frozen. */
-export type Settings = Omit<SettingValues, 'metaKey'> & { readonly metaKey: string };
+export type Settings = Omit<SettingValues, DependentKey> & {
+  readonly [Key in DependentKey]: Exclude<SettingValues[Key], undefined>;
+};
+
+type DependentKey = 'metaKey' | 'trimMaxAgeMs';
 
 export const settingsSchema = z
   .object(settingShape)
   // Even when other fields were refused: an operator wants every problem in one go.
   .superRefine(checkTogether, { when: () => true })
-  .transform((values): Settings => ({ ...values, metaKey: values.metaKey ?? `walrelay:${values.slot}` }));
+  .transform(
+    (values): Settings => ({
+      ...values,
+      metaKey: values.metaKey ?? `walrelay:${values.slot}`,
+      trimMaxAgeMs: trimAgeMs(values),
+    }),
+  );
