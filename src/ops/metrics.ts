@@ -3,6 +3,7 @@ import type { ErrorCode } from '../core/error-codes.ts';
 import type { Lsn } from '../core/lsn.ts';
 import { AuditMetrics } from './audit-metrics.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
+import { TrimMetrics } from './trim-metrics.ts';
 
 export const RELAY_PHASES = [
   'connecting',
@@ -215,6 +216,11 @@ export class RelayMetrics {
   /** Metrics of the audit beside the relay; only there when it runs. */
   createAuditMetrics(): AuditMetrics {
     return new AuditMetrics(this.#registry, PREFIX);
+  }
+
+  /** Metrics of the trimming; only there when it runs. */
+  createTrimMetrics(): TrimMetrics {
+    return new TrimMetrics(this.#registry, PREFIX);
   }
 
   /** The page that Prometheus reads. */
