@@ -4,7 +4,7 @@ import { startRedis } from '../../dev/servers/redis.ts';
 import { audit } from '../support/audit-cli.ts';
 import { readMetric } from '../support/chaos-links.ts';
 import type { Env } from '../support/cli.ts';
-import { ClusterStreams } from '../support/cluster-outbox.ts';
+import { ClusterStreams, createClusterOutbox } from '../support/cluster-outbox.ts';
 import type { Outbox } from '../support/outbox.ts';
 import { RedisUser } from '../support/redis-user.ts';
 import { createOutbox } from '../support/servers.ts';
@@ -226,25 +226,21 @@ test('a key that is no stream is told, and the others are trimmed', async () => 
 
 test('on a cluster each stream is trimmed on its node, as far as its own groups are', async () => {
   await using cluster = await startCluster();
-  await using outbox = await createOutbox({
-    redisUrl: cluster.url,
-    isRedisOwn: true,
-    env: { ...ClusterStreams.env(cluster), ...SAFE },
-  });
-  using streams = new ClusterStreams(outbox, cluster);
+  await using outbox = await createClusterOutbox(cluster, SAFE);
+  const streams = new ClusterStreams(outbox, cluster);
   const types = ['order', 'invoice', 'shipment', 'customer'];
   const nameOf = (type: string) => `${outbox.name}.{${type}}`;
   const daemon = outbox.start(streams.streamEnv());
   await daemon.streaming();
   for (const type of types) await insertMany(outbox, MANY, type);
   for (const type of types) {
-    await waitFor(`the entries of ${type}`, async () => (await streams.client.xlen(nameOf(type))) === MANY);
-    await streams.client.xgroup('CREATE', nameOf(type), 'g', type === 'invoice' ? '0' : '$');
+    await waitFor(`the entries of ${type}`, async () => (await outbox.redis.xlen(nameOf(type))) === MANY);
+    await outbox.redis.xgroup('CREATE', nameOf(type), 'g', type === 'invoice' ? '0' : '$');
   }
   for (const type of types.filter((name) => name !== 'invoice')) {
-    await waitFor(`${type} to be trimmed`, async () => (await streams.client.xlen(nameOf(type))) < 101);
+    await waitFor(`${type} to be trimmed`, async () => (await outbox.redis.xlen(nameOf(type))) < 101);
   }
-  expect(await streams.client.xlen(nameOf('invoice'))).toBe(MANY);
+  expect(await outbox.redis.xlen(nameOf('invoice'))).toBe(MANY);
   expect((await daemon.stop()).exitCode).toBe(0);
 });
 
