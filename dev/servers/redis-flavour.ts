@@ -4,7 +4,10 @@ import { unpackFromApt } from './apt-archive.ts';
 import { type RedisBinary, redisOnPath, redisProduct } from './redis-binary.ts';
 import { wheelRedis } from './wheel-redis.ts';
 
-/** Servers that a test asks for by name, besides the one that is at hand. From version 7.2 on they have WAITAOF. */
+/**
+ * Servers that a test asks for by name, besides the one that is at hand. From version 7.2 on they have WAITAOF; the newest
+ * Redis also knows which entries of a stream every consumer group has acknowledged (XTRIM … ACKED).
+ */
 export type RedisFlavour = (typeof REDIS_FLAVOURS)[number];
 
 export const REDIS_FLAVOURS = [
@@ -13,6 +16,7 @@ export const REDIS_FLAVOURS = [
   'valkey-7.2',
   'valkey-8',
   'redis-8',
+  'redis-8.6',
   'valkey-9',
 ] as const;
 
@@ -38,6 +42,7 @@ const PRODUCTS: Readonly<Record<RedisFlavour, RegExp>> = {
   'valkey-7.2': /^Valkey 7\.2\./,
   'valkey-8': /^Valkey 8\./,
   'redis-8': /^Redis 8\./,
+  'redis-8.6': /^Redis 8\.([6-9]|\d\d)\./,
   'valkey-9': /^Valkey 9\./,
 };
 
@@ -106,6 +111,11 @@ const FLAVOURS: Readonly<
     archive: 'Debian',
     suites: 'trixie',
     packages: ['redis-server', 'redis-tools', 'libssl3t64', 'zlib1g'],
+  },
+  'redis-8.6': {
+    archive: 'Debian',
+    suites: 'sid experimental',
+    packages: ['redis-server/experimental', 'redis-tools/experimental', 'libssl3t64', 'zlib1g'],
   },
   'valkey-9': {
     archive: 'Debian',

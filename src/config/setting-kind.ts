@@ -41,6 +41,34 @@ export function portOrOff(): SettingKind<number | 'off'> {
   );
 }
 
+export function millisecondsOrOff(range: { min: number; max: number }): SettingKind<number | 'off'> {
+  return orOff(milliseconds(range));
+}
+
+export function countOrOff(range: { min: number; max: number }): SettingKind<number | 'off'> {
+  return orOff(wholeNumber(range));
+}
+
+function orOff({ schema, accepts, placeholder }: SettingKind<number>): SettingKind<number | 'off'> {
+  const inWords = `${accepts}, or off`;
+  return {
+    schema: z.union([z.literal('off'), schema], { error: inWords }),
+    accepts: inWords,
+    placeholder,
+  };
+}
+
+/** Names of somebody else's, with commas between them. */
+export function names(): SettingKind<readonly string[]> {
+  const accepts = 'a name, several with commas between them, or none';
+  return kind(accepts, 'name,…', (raw) => {
+    if (typeof raw !== 'string') return undefined;
+    if (raw === 'none') return [];
+    const list = raw.split(',').map((name) => name.trim());
+    return list.every((name) => name !== '') ? list : undefined;
+  });
+}
+
 export function choice<const T extends string>(options: readonly T[]): SettingKind<T> {
   const accepts = `one of ${options.join(', ')}`;
   return {

@@ -17,7 +17,16 @@ export function settingsForLog(
 }
 
 function loggable(settings: Settings): Record<string, string | number> {
-  const { databaseUrl, redisUrl, redisNodes, redisSentinelPassword, durability, table, ...rest } = settings;
+  const {
+    databaseUrl,
+    redisUrl,
+    redisNodes,
+    redisSentinelPassword,
+    durability,
+    table,
+    trimIgnoredGroups,
+    ...rest
+  } = settings;
   return {
     database: redactUrl(databaseUrl),
     redis: redactUrl(redisUrl),
@@ -26,6 +35,7 @@ function loggable(settings: Settings): Record<string, string | number> {
     ...(redisNodes.length === 0
       ? {}
       : { redisNodes: redisNodes.map(({ host, port }) => `${host}:${port}`).join(',') }),
+    trimIgnoredGroups: trimIgnoredGroups.join(',') || 'none',
     ...(redisSentinelPassword === 'none' ? {} : { redisSentinelSecret: '***' }),
     ...rest,
   };

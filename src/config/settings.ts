@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { GiB, KiB, MiB } from './byte-size.ts';
 import { checkTogether } from './check-together.ts';
+import { CLEAN_UP_SETTINGS } from './clean-up-settings.ts';
 import { postgresUrl, redisUrl } from './connection-url.ts';
 import {
   byteSize,
@@ -10,64 +11,22 @@ import {
   identifier,
   milliseconds,
   portOrOff,
-  type SettingKind,
   streamTemplate,
   tableName,
   text,
   wholeNumber,
 } from './setting-kind.ts';
+import { dependentSetting, setting } from './setting-registry.ts';
 import { isIdentifier } from './table-name.ts';
+import { trimAgeMs, TRIM_SETTINGS } from './trim-settings.ts';
+
+const MINUTE_MS = 60_000;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /**
  * The only list of settings. Environment, file, flags, help text and the README's table all derive from this schema
  * and from what the registry notes beside each of its fields.
  */
-export const SETTING_GROUPS = [
-  'connections',
-  'outbox',
-  'columns',
-  'polling',
-  'clean-up',
-  'http and logs',
-  'limits',
-  'timing',
-] as const;
-export type SettingGroup = (typeof SETTING_GROUPS)[number];
-
-export interface SettingMeta {
-  readonly group: SettingGroup;
-  readonly description: string;
-  /** What applies when nobody sets it, as a person would write it. Absent: the setting is required. */
-  readonly default?: string;
-  /** Set only where the name is not WALRELAY_ and the key. */
-  readonly env?: string;
-  /** Never shown; in the environment also given as the path of a file, `<env>_FILE`. */
-  readonly isSecret?: true;
-  readonly accepts: string;
-  readonly placeholder: string;
-}
-
-export const settingRegistry = z.registry<SettingMeta>();
-
-type Notes = Omit<SettingMeta, 'accepts' | 'placeholder'>;
-
-function setting<T>(kind: SettingKind<T>, notes: Notes): z.ZodType<T> {
-  const schema = notes.default === undefined ? kind.schema : kind.schema.prefault(notes.default);
-  settingRegistry.add(schema, { ...notes, accepts: kind.accepts, placeholder: kind.placeholder });
-  return schema;
-}
-
-/** Its default depends on another setting, so the object's transform fills it in. */
-function metaKeySetting(kind: SettingKind<string>, notes: Notes): z.ZodType<string | undefined> {
-  const schema = kind.schema.optional();
-  settingRegistry.add(schema, { ...notes, accepts: kind.accepts, placeholder: kind.placeholder });
-  return schema;
-}
-
-const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-
 export const settingShape = {
   databaseUrl: setting(postgresUrl(), {
     group: 'connections',
@@ -133,7 +92,7 @@ export const settingShape = {
     default: 'outbox.${aggregatetype}',
     description: 'The stream of an event; ${column} stands for a value. In a shell, put it in single quotes.',
   }),
-  metaKey: metaKeySetting(
+  metaKey: dependentSetting(
     text('a Redis key', 'key', (key) => key !== ''),
     {
       group: 'outbox',
@@ -213,42 +172,8 @@ export const settingShape = {
     },
   ),
 
-  cleanup: setting(choice(['none', 'delete', 'partitions']), {
-    group: 'clean-up',
-    default: 'none',
-    description:
-      'What becomes of confirmed rows after the retention: none, delete, or drop daily partitions.',
-  }),
-  cleanupRetentionMs: setting(milliseconds({ min: 0, max: 3660 * DAY_MS }), {
-    group: 'clean-up',
-    default: String(7 * DAY_MS),
-    description: 'How long a row stays at least; a row that is not confirmed stays whatever its age.',
-  }),
-  cleanupOlderRows: setting(choice(['keep', 'delete']), {
-    group: 'clean-up',
-    default: 'keep',
-    description: 'Rows from before the clean-up was switched on, or before a new epoch: were they relayed?',
-  }),
-  cleanupIntervalMs: setting(milliseconds({ min: 100, max: DAY_MS }), {
-    group: 'clean-up',
-    default: '10000',
-    description: 'How often the clean-up looks for something to do.',
-  }),
-  cleanupBatchRowsMax: setting(wholeNumber({ min: 1, max: 100_000 }), {
-    group: 'clean-up',
-    default: '1000',
-    description: 'Rows in one DELETE.',
-  }),
-  cleanupRowsPerSecondMax: setting(wholeNumber({ min: 1, max: 10_000_000 }), {
-    group: 'clean-up',
-    default: '5000',
-    description: 'How many rows the clean-up deletes a second.',
-  }),
-  cleanupPartitionsAhead: setting(wholeNumber({ min: 1, max: 366 }), {
-    group: 'clean-up',
-    default: '3',
-    description: 'For how many days after today there is a partition ahead of time.',
-  }),
+  ...CLEAN_UP_SETTINGS,
+  ...TRIM_SETTINGS,
 
   httpHost: setting(
     text('a host name or an address', 'host', (host) => /^[A-Za-z0-9._:%-]+$/.test(host)),
@@ -391,10 +316,20 @@ export type SettingKey = keyof typeof settingShape;
 export type SettingValues = { readonly [Key in SettingKey]: z.output<(typeof settingShape)[Key]> };
 
 /** What every other part of Walrelay is given: complete, typed, deep-frozen. */
-export type Settings = Omit<SettingValues, 'metaKey'> & { readonly metaKey: string };
+export type Settings = Omit<SettingValues, DependentKey> & {
+  readonly [Key in DependentKey]: Exclude<SettingValues[Key], undefined>;
+};
+
+type DependentKey = 'metaKey' | 'trimMaxAgeMs';
 
 export const settingsSchema = z
   .object(settingShape)
   // Even when other fields were refused: an operator wants every problem in one go.
   .superRefine(checkTogether, { when: () => true })
-  .transform((values): Settings => ({ ...values, metaKey: values.metaKey ?? `walrelay:${values.slot}` }));
+  .transform(
+    (values): Settings => ({
+      ...values,
+      metaKey: values.metaKey ?? `walrelay:${values.slot}`,
+      trimMaxAgeMs: trimAgeMs(values),
+    }),
+  );

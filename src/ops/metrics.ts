@@ -4,6 +4,7 @@ import type { Lsn } from '../core/lsn.ts';
 import { AuditMetrics } from './audit-metrics.ts';
 import { CleanUpMetrics } from './clean-up-metrics.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
+import { TrimMetrics } from './trim-metrics.ts';
 
 export const RELAY_PHASES = [
   'connecting',
@@ -223,6 +224,11 @@ export class RelayMetrics {
   /** Metrics of the clean-up; only there when it runs. Sessions come and go, the counts stay. */
   get cleanUp(): CleanUpMetrics {
     return (this.#cleanUp ??= new CleanUpMetrics(this.#registry, PREFIX));
+  }
+
+  /** Metrics of the trimming; only there when it runs. */
+  createTrimMetrics(): TrimMetrics {
+    return new TrimMetrics(this.#registry, PREFIX);
   }
 
   /** The page that Prometheus reads. */

@@ -246,6 +246,7 @@ export class Session {
     if (confirmedLsn === undefined || confirmedLsn === null)
       throw new WalrelayError('BUG', 'a slot without a position');
 
+    this.#options.claimed(state);
     const streaming = new Streaming({
       settings,
       shape,
@@ -271,6 +272,7 @@ export class Session {
       }),
       walSenderTimeoutMs: catalog.server.walSenderTimeoutMs,
       progressed: () => this.#options.progressed(),
+      routed: (stream) => this.#options.routed(stream),
     });
     this.#streaming = streaming;
     if (catalog.server.serverEncoding === 'SQL_ASCII') {
@@ -366,6 +368,10 @@ export interface SessionOptions {
   streaming(): void;
   /** A batch was accepted, or a position confirmed. */
   progressed(): void;
+  /** From here on this session alone may write. */
+  claimed(state: Pick<LaneState, 'epoch' | 'fence'>): void;
+  /** Events go to this stream; told once for each, at least. */
+  routed(stream: string): void;
 }
 
 interface Guarded {

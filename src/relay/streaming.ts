@@ -45,7 +45,10 @@ export class Streaming {
     this.#tracker = tracker;
     this.#liveness = computeLiveness(settings, options.walSenderTimeoutMs);
     this.#pump = new Pump({
-      router: shape.createRouter((stream) => lanes.laneOf(stream)),
+      router: shape.createRouter((stream) => {
+        options.routed(stream);
+        return lanes.laneOf(stream);
+      }),
       tracker,
       isSingleLane: settings.redisMode !== 'cluster',
       batchEventsMax: settings.batchEventsMax,
@@ -299,6 +302,8 @@ export interface StreamingOptions {
   readonly walSenderTimeoutMs: number;
   /** A batch was accepted, or a position confirmed. */
   progressed(): void;
+  /** Events go to this stream; told once for each, at least. */
+  routed(stream: string): void;
 }
 
 const XLOG_DATA = 0x77; // 'w'

@@ -75,6 +75,12 @@ describe('what applies', () => {
       cleanupBatchRowsMax: 1000,
       cleanupRowsPerSecondMax: 5000,
       cleanupPartitionsAhead: 3,
+      trim: 'none',
+      trimMaxLength: 'off',
+      trimMaxAgeMs: 'off',
+      trimIgnoredGroups: [],
+      trimIntervalMs: 60_000,
+      trimHeldUpWarnMs: 3_600_000,
       httpHost: '127.0.0.1',
       httpPort: 9465,
       logLevel: 'info',
@@ -159,6 +165,18 @@ describe('what applies', () => {
     });
   });
 
+  test('what is acknowledged is kept for an hour, unless an age or a length is set', () => {
+    const trim = (env: Record<string, string>) => load({ env: { ...REQUIRED, ...env } }).trimMaxAgeMs;
+    expect(trim({ WALRELAY_TRIM: 'safe' })).toBe(3_600_000);
+    expect(trim({ WALRELAY_TRIM: 'safe', WALRELAY_TRIM_MAX_LENGTH: '10' })).toBe('off');
+    expect(trim({ WALRELAY_TRIM: 'safe', WALRELAY_TRIM_MAX_AGE_MS: '0' })).toBe(0);
+    expect(trim({ WALRELAY_TRIM: 'even-unread', WALRELAY_TRIM_MAX_LENGTH: '10' })).toBe('off');
+    expect(load({ env: { ...REQUIRED, WALRELAY_TRIM_IGNORED_GROUPS: 'a, b' } }).trimIgnoredGroups).toEqual([
+      'a',
+      'b',
+    ]);
+  });
+
   test('options that are no settings are left alone', () => {
     expect(load({ env: REQUIRED, flags: { json: true } }).slot).toBe('walrelay');
   });
@@ -228,6 +246,17 @@ describe('what is refused', () => {
     const lines = problemsOf({ env: { ...REQUIRED, ...env } });
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain(expected);
+  });
+
+  test('trimming what nobody has read takes a length or an age to go by', () => {
+    const problems = (env: Record<string, string>) =>
+      problemsOf({ env: { ...REQUIRED, WALRELAY_TRIM: 'even-unread', ...env } });
+    expect(problems({}).join()).toContain('it would have nothing to go by');
+    expect(problems({ WALRELAY_TRIM_MAX_AGE_MS: '0' }).join()).toContain('at least 1');
+    expect(problems({ WALRELAY_TRIM_MAX_LENGTH: 'x' }).join()).toMatch(/a whole number .*, or off/);
+    expect(
+      problems({ WALRELAY_TRIM_MAX_LENGTH: '5', WALRELAY_TRIM_IGNORED_GROUPS: 'a,,b' }).join(),
+    ).toContain('a name, several with commas between them');
   });
 
   test('a memory budget below what the batches and two events need is refused with the sum', () => {
