@@ -1,5 +1,7 @@
 import type { z } from 'zod';
 import { formatByteSize } from './byte-size.ts';
+import { findPostgresTlsFault } from './postgres-tls.ts';
+import { findRedisTlsFault } from './redis-tls.ts';
 import type { SettingKey, SettingValues } from './settings.ts';
 
 /** Settings that must fit each other. A refused field is not what its type says here, so each rule looks first. */
@@ -63,6 +65,15 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
       refuse('trim', 'with even-unread a trimMaxLength or a trimMaxAgeMs: it would have nothing to go by');
     if (trimMaxAgeMs === 0)
       refuse('trimMaxAgeMs', 'with even-unread at least 1: entries would go as soon as they stand');
+  }
+
+  if (areValid('databaseUrl', 'postgresCaFile', 'postgresCertFile', 'postgresKeyFile')) {
+    const fault = findPostgresTlsFault(values.databaseUrl, values);
+    if (fault !== undefined) refuse('databaseUrl', `TLS that fits together; ${fault}`);
+  }
+  if (areValid('redisUrl', 'redisTls', 'redisCaFile', 'redisCertFile', 'redisKeyFile')) {
+    const fault = findRedisTlsFault(values.redisUrl, values);
+    if (fault !== undefined) refuse('redisUrl', `TLS that fits together; ${fault}`);
   }
 
   const columnKeys = [

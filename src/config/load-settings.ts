@@ -2,6 +2,7 @@ import { WalrelayError } from '../core/walrelay-error.ts';
 import { type ConfigFile, NO_CONFIG_FILE, readConfigFile, reasonOf } from './config-file.ts';
 import { CONFIG_FILE, describeSettings, type SettingRow } from './describe-settings.ts';
 import { nearestName } from './nearest-name.ts';
+import { withoutLineEnd } from './secret-file.ts';
 import { type Settings, settingsSchema } from './settings.ts';
 
 export interface SettingSources {
@@ -18,6 +19,8 @@ export interface SettingSources {
 interface Given {
   readonly where: string;
   readonly raw: unknown;
+  /** The file that holds nothing but this value. */
+  readonly path?: string;
 }
 
 /**
@@ -56,7 +59,7 @@ export function loadSettings(sources: SettingSources): Settings {
   }
 
   if (!result.success || problems.length > 0) throw configInvalid(problems);
-  return deepFreeze(result.data);
+  return deepFreeze({ ...result.data, secretFiles: secretFilesOf(rows, given) });
 }
 
 function openConfigFile(sources: SettingSources, rows: readonly SettingRow[]): ConfigFile {
@@ -86,8 +89,8 @@ function findValue(
   if (value !== undefined) return { given: { where: row.env, raw: value } };
   if (path !== undefined) {
     try {
-      const raw = readFile(path).replace(/(?:\r?\n)+$/, '');
-      return { given: { where: `${row.envFile} (${path})`, raw } };
+      const raw = withoutLineEnd(readFile(path));
+      return { given: { where: `${row.envFile} (${path})`, raw, path } };
     } catch (error) {
       return {
         problem: `${row.envFile}: ${path} can't be read (${reasonOf(error)}); expected a file with the value`,
@@ -99,6 +102,18 @@ function findValue(
     return { given: { where: `${file.path}: ${row.key}`, raw: file.values.get(row.key) } };
   }
   return {};
+}
+
+function secretFilesOf(
+  rows: readonly SettingRow[],
+  given: ReadonlyMap<string, Given>,
+): Settings['secretFiles'] {
+  return Object.fromEntries(
+    rows.flatMap(({ key, envFile }) => {
+      const path = given.get(key)?.path;
+      return envFile === undefined || path === undefined ? [] : [[key, { path, namedBy: envFile }]];
+    }),
+  );
 }
 
 /**

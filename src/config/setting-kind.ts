@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { formatByteSize, parseByteSize } from './byte-size.ts';
 import { type Durability, parseDurability } from '../core/durability.ts';
 import type { HostPort } from '../core/redis-target.ts';
-import { parseHostPorts } from './redis-target.ts';
+import { parseHostPorts } from './host-ports.ts';
 import { IDENTIFIER_BYTES_MAX, isIdentifier, parseTableName, type TableName } from './table-name.ts';
 
 /**
@@ -104,6 +104,10 @@ export function durability(): SettingKind<Durability> {
 export function hostPorts(): SettingKind<readonly HostPort[]> {
   const accepts = 'host:port, several with commas between them, or none';
   return kind(accepts, 'host:port,…', (raw) => (typeof raw === 'string' ? parseHostPorts(raw) : undefined));
+}
+
+export function path(): SettingKind<string> {
+  return text('the path of a file, or none', 'path', (given) => given !== '' && !given.includes('\0'));
 }
 
 /** Text with `${column}` placeholders. Whether the columns exist is for the guards to find out. */

@@ -25,6 +25,7 @@ function loggable(settings: Settings): Record<string, string | number> {
     durability,
     table,
     trimIgnoredGroups,
+    secretFiles: _,
     ...rest
   } = settings;
   return {

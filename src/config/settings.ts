@@ -16,8 +16,10 @@ import {
   text,
   wholeNumber,
 } from './setting-kind.ts';
+import type { NamedFile } from './secret-file.ts';
 import { dependentSetting, setting } from './setting-registry.ts';
 import { isIdentifier } from './table-name.ts';
+import { tlsSettings } from './tls-settings.ts';
 import { trimAgeMs, TRIM_SETTINGS } from './trim-settings.ts';
 
 const MINUTE_MS = 60_000;
@@ -68,6 +70,8 @@ export const settingShape = {
       description: 'The password of the sentinels themselves, when they have one.',
     },
   ),
+
+  ...tlsSettings,
 
   table: setting(tableName(), {
     group: 'outbox',
@@ -315,19 +319,27 @@ export type SettingKey = keyof typeof settingShape;
 
 export type SettingValues = { readonly [Key in SettingKey]: z.output<(typeof settingShape)[Key]> };
 
-/** What every other part of Walrelay is given: complete, typed, deep-frozen. */
-export type Settings = Omit<SettingValues, DependentKey> & {
+type CompleteValues = Omit<SettingValues, DependentKey> & {
   readonly [Key in DependentKey]: Exclude<SettingValues[Key], undefined>;
 };
 
 type DependentKey = 'metaKey' | 'trimMaxAgeMs';
+
+/** The secrets that a connection is made with: see currentSecret. */
+export type SecretKey = 'databaseUrl' | 'redisUrl' | 'redisSentinelPassword';
+
+/** What every other part of Walrelay is given: complete, typed, deep-frozen; plain data, since a worker gets a copy. */
+export type Settings = CompleteValues & {
+  /** Where those that were given as a file are read anew. */
+  readonly secretFiles: { readonly [Key in SecretKey]?: NamedFile };
+};
 
 export const settingsSchema = z
   .object(settingShape)
   // Even when other fields were refused: an operator wants every problem in one go.
   .superRefine(checkTogether, { when: () => true })
   .transform(
-    (values): Settings => ({
+    (values): CompleteValues => ({
       ...values,
       metaKey: values.metaKey ?? `walrelay:${values.slot}`,
       trimMaxAgeMs: trimAgeMs(values),

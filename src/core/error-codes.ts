@@ -60,6 +60,8 @@ export const ERROR_CODES = {
     'Correct the settings named above; `walrelay run --help` lists them all.',
   ),
 
+  SECRET_UNREADABLE: retry('Put the file right; it is read again for the next session.'),
+
   // Postgres, unreachable or leaving: a new session mends it.
   PG_UNREACHABLE: retry('Check that the host and port of DATABASE_URL answer and that Postgres is up.'),
   PG_CONNECTION_LOST: retry('None needed: a new session starts from the slot.'),
