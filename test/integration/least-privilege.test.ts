@@ -1,5 +1,5 @@
 import { Client, type ClientConfig } from 'pg';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { startRedis } from '../../dev/servers/redis.ts';
 import { callRedis } from '../../dev/servers/redis-call.ts';
 import { startCluster } from '../../dev/servers/redis-cluster.ts';
@@ -15,6 +15,9 @@ import { RedisUser } from '../support/redis-user.ts';
 import { createOutbox } from '../support/servers.ts';
 import { expectRelays, refusalOf, refusedRun } from '../support/setup-refusal.ts';
 import { letIn, startTlsPostgres } from '../support/tls-postgres.ts';
+
+/** Some of these start many relays, one after the other. */
+vi.setConfig({ testTimeout: 240_000 });
 
 /** What the page gives the Redis user, for the keys of this outbox. */
 const rulesOf = (outbox: Outbox) => redisRules({ meta: outbox.metaKey, streams: `${outbox.name}.` });

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { quoteLiteral } from '../../src/source/sql.ts';
 import { Canaries } from '../support/canaries.ts';
 import { Links } from '../support/chaos-links.ts';
@@ -10,6 +10,9 @@ import { expectExact, Oracle } from '../support/exactness.ts';
 import type { Outbox } from '../support/outbox.ts';
 import { createOutbox } from '../support/servers.ts';
 import { waitFor } from '../support/wait-for.ts';
+
+/** Some of these start many relays, one after the other. */
+vi.setConfig({ testTimeout: 240_000 });
 
 /**
  * Everything that goes wrong here goes wrong with canaries in the passwords, payloads, types and headers, at the level

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { PostgresServer } from '../../dev/servers/postgres.ts';
 import { Certificates } from '../support/certificates.ts';
 import { type Env, runCli } from '../support/cli.ts';
@@ -10,7 +10,11 @@ import { createOutbox } from '../support/servers.ts';
 import { expectRelays, refusedRun } from '../support/setup-refusal.ts';
 import { Role } from '../support/setup-role.ts';
 import { letIn, servePostgres, startTlsPostgres } from '../support/tls-postgres.ts';
+import { TlsImpostor } from '../support/tls-impostor.ts';
 import { waitFor } from '../support/wait-for.ts';
+
+/** Some of these start many relays, one after the other. */
+vi.setConfig({ testTimeout: 240_000 });
 
 const SSL_REQUEST_BYTES = 8;
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -352,3 +356,20 @@ async function endSessions(outbox: Outbox): Promise<void> {
     [outbox.name],
   );
 }
+
+test('a log-in is bound to its connection: a man in the middle, with a certificate that is trusted, gets none', async () => {
+  await using outbox = await createTlsOutbox();
+  await using impostor = await TlsImpostor.start(
+    server.port,
+    certificates.issue('impostor', { name: '127.0.0.1' }),
+  );
+  const url = impostor.url(outbox.databaseUrl);
+  const refusal = await refusedRun(outbox, { ...verified(), DATABASE_URL: url });
+  expect(refusal).toMatchObject({ code: 'PG_AUTH', exitCode: 65 });
+  expect(refusal.message).toContain('channel binding');
+  // A proxy that is meant to be there.
+  await expectRelays(outbox, {
+    ...verified(),
+    DATABASE_URL: withParameters(url, { channel_binding: 'disable' }),
+  });
+});

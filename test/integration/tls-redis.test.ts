@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { callRedis } from '../../dev/servers/redis-call.ts';
 import { type CertificateFiles, Certificates } from '../support/certificates.ts';
 import { type Env, runCli } from '../support/cli.ts';
@@ -11,6 +11,9 @@ import { createOutbox } from '../support/servers.ts';
 import { expectRelays, type Refusal, refusedCommand, refusedRun } from '../support/setup-refusal.ts';
 import { serveRedis, startTlsRedis, type TlsRedis, tlsUrl } from '../support/tls-redis.ts';
 import { waitFor } from '../support/wait-for.ts';
+
+/** Some of these start many relays, one after the other. */
+vi.setConfig({ testTimeout: 240_000 });
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const TLS_HANDSHAKE = '1603';
