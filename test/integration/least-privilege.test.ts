@@ -7,14 +7,14 @@ import { redisFlavour } from '../../dev/servers/redis-flavour.ts';
 import { startReplica, untilLinked } from '../../dev/servers/redis-replica.ts';
 import { Certificates } from '../support/certificates.ts';
 import { runCli } from '../support/cli.ts';
-import { ClusterStreams } from '../support/cluster-outbox.ts';
+import { ClusterStreams, createClusterOutbox } from '../support/cluster-outbox.ts';
 import { expectExact, Oracle } from '../support/exactness.ts';
 import { furtherRules, grants, hbaLines, redisRules, runRoleSql } from '../support/operator-files.ts';
 import type { Outbox } from '../support/outbox.ts';
 import { RedisUser } from '../support/redis-user.ts';
 import { createOutbox } from '../support/servers.ts';
 import { expectRelays, refusalOf, refusedRun } from '../support/setup-refusal.ts';
-import { letIn, startTlsPostgres } from '../support/tls-postgres.ts';
+import { letInOnly, startTlsPostgres } from '../support/tls-postgres.ts';
 
 /** Some of these start many relays, one after the other. */
 vi.setConfig({ testTimeout: 240_000 });
@@ -31,7 +31,7 @@ test('role.sql, pg_hba.conf and the Redis user of the page, as they stand there:
   const password = "it's: a/b@c";
   // Twice: it says that it is safe to repeat.
   for (let run = 0; run < 2; run += 1) await runRoleSql(outbox.pool, { password, database: outbox.name });
-  await letIn(server, ...hbaLines({ database: outbox.name, address: '127.0.0.1/32' }));
+  await letInOnly(server, ...hbaLines({ database: outbox.name, address: '127.0.0.1/32' }));
   const [rights] = await outbox.query<{ canRead: boolean }>(
     `SELECT has_table_privilege('walrelay', 'outbox', 'SELECT') AS "canRead"`,
   );
@@ -97,7 +97,12 @@ test('durability needs the one command more that the page names', async ({ skip 
   const keys = { meta: outbox.metaKey, streams: `${outbox.name}.` };
   await using user = await RedisUser.create(outbox, ...redisRules(keys));
   const env = { REDIS_URL: user.url, WALRELAY_DURABILITY: 'replicas:1' };
-  expect(await refusedRun(outbox, env)).toMatchObject({ code: 'REDIS_PRIVILEGE', exitCode: 66 });
+  // Nobody says that it may not wait before there is something to wait for.
+  const waiting = await outbox.start(env).exited;
+  expect(refusalOf(waiting, { ...outbox.env, ...env })).toMatchObject({
+    code: 'REDIS_PRIVILEGE',
+    exitCode: 66,
+  });
   const [wait = '', waitAof = ''] = furtherRules('`+wait` is needed for');
   await outbox.redis.call('ACL', 'SETUSER', outbox.name, wait);
   await expectRelays(outbox, env);
@@ -118,12 +123,8 @@ test('durability needs the one command more that the page names', async ({ skip 
 
 test('on a cluster: two commands more, on every node', async () => {
   await using cluster = await startCluster();
-  await using outbox = await createOutbox({
-    redisUrl: cluster.url,
-    isRedisOwn: true,
-    env: ClusterStreams.env(cluster),
-  });
-  await using streams = new ClusterStreams(outbox, cluster);
+  await using outbox = await createClusterOutbox(cluster);
+  const streams = new ClusterStreams(outbox, cluster);
   const rules = redisRules({ meta: outbox.metaKey, streams: `${outbox.name}.` });
   const set = async (...more: string[]) => {
     for (const { url } of cluster.nodes)

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { freePort } from '../../dev/servers/free-port.ts';
 import { startCluster } from '../../dev/servers/redis-cluster.ts';
 import { Certificates } from '../support/certificates.ts';
-import { ClusterStreams } from '../support/cluster-outbox.ts';
+import { ClusterStreams, createClusterOutbox } from '../support/cluster-outbox.ts';
 import { Oracle } from '../support/exactness.ts';
 import { createOutbox } from '../support/servers.ts';
 import { expectRelays, refusedRun } from '../support/setup-refusal.ts';
@@ -42,12 +42,8 @@ test('every node of a cluster is spoken to through TLS', async () => {
       return [...redisTlsArgs(certificates, tlsPort), '--tls-cluster', 'yes', '--tls-replication', 'yes'];
     },
   });
-  await using outbox = await createOutbox({
-    redisUrl: cluster.url,
-    isRedisOwn: true,
-    env: { WALRELAY_REDIS_MODE: 'cluster' },
-  });
-  await using streams = new ClusterStreams(outbox, cluster);
+  await using outbox = await createClusterOutbox(cluster, { WALRELAY_REDIS_NODES: 'none' });
+  const streams = new ClusterStreams(outbox, cluster);
   const oracle = await Oracle.create(outbox);
   const env = {
     ...streams.streamEnv(),

@@ -27,6 +27,13 @@ export async function letIn(server: PostgresServer, ...lines: string[]): Promise
   await reload(server);
 }
 
+/** These lines and nothing else, but for the superuser of the test itself. */
+export async function letInOnly(server: PostgresServer, ...lines: string[]): Promise<void> {
+  const all = [...lines, 'host all postgres 127.0.0.1/32 scram-sha-256', ''];
+  writeFileSync(join(server.dataDir, 'pg_hba.conf'), all.join('\n'));
+  await reload(server);
+}
+
 async function reload(server: PostgresServer): Promise<void> {
   await runSql(server.url, 'SELECT pg_reload_conf()');
 }

@@ -34,6 +34,7 @@ export class TrimServer implements AsyncDisposable {
       seeds: [],
       sentinelMaster: '',
       sentinelPassword: undefined,
+      tls: null,
     } as const;
     return new TrimServer(server, redis, await RedisConnection.open(target, 30_000));
   }
