@@ -62,6 +62,16 @@ end
 export const APPEND_SCRIPT = `${CHECK_HOLDER}${IS_BEFORE}
 local watermark = lane[3]
 if is_before(watermark, ARGV[3]) then return redis.error_reply('GAP the watermark is ' .. watermark) end
+-- Where the watermark can't be written nothing must be appended: it would be appended again. Redis 6.2 can't be asked
+-- whether it can; there it is written as it stands.
+if redis.acl_check_cmd then
+  if not redis.acl_check_cmd('HSET', KEYS[1], 'watermark', watermark) then
+    return redis.error_reply("NOPERM the user may not run the 'hset' command on the lane state")
+  end
+else
+  local written = redis.pcall('HSET', KEYS[1], 'watermark', watermark)
+  if type(written) == 'table' and written.err then return written end
+end
 local v = cmsgpack.unpack(ARGV[6])
 local count = tonumber(ARGV[5])
 local resent = watermark ~= ARGV[3]
