@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Settings } from '../config/settings.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { grouped } from '../core/grouped.ts';
