@@ -51,7 +51,7 @@ export class ProgressLine {
 
 const LINE_MS = 5000;
 
-export function leftText(seconds: number): string {
+function leftText(seconds: number): string {
   if (seconds < 90) return `${Math.ceil(seconds)} s`;
   return seconds < 5400 ? `${Math.ceil(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

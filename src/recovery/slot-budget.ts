@@ -18,7 +18,7 @@ export class SlotBudget implements Disposable {
   #retainedBytes: number | null = null;
 
   constructor(
-    config: ClientConfig,
+    config: () => ClientConfig,
     options: {
       readonly slot: string;
       readonly retainedWarnBytes: number;

@@ -86,8 +86,8 @@ export async function takeSnapshot(ground: Ground, options: SnapshotOptions): Pr
   const start = judgeStart(catalog, lane, settings);
   await judgeFacts(ground, facts, start);
   const isRaw = catalog.server.serverEncoding === 'SQL_ASCII';
-  const config = clientConfig(settings, options.holder);
-  await using reader = await SnapshotReader.open(config, { isRaw });
+  const config = () => clientConfig(settings, options.holder);
+  await using reader = await SnapshotReader.open(config(), { isRaw });
   const selection = chooseSelection(
     options.selection,
     lane?.snapshotSelection ?? null,
@@ -120,7 +120,7 @@ export async function takeSnapshot(ground: Ground, options: SnapshotOptions): Pr
     options.step(
       `reading the slot from ${formatLsn(slotLsn)} to ${formatLsn(untilLsn)}: what it sends is left out`,
     );
-    await readSlotIds(config, {
+    await readSlotIds(config(), {
       settings,
       shape,
       tableOid: catalog.table?.oid ?? 0,
