@@ -53,6 +53,7 @@ export const NOTES = [
   'entriesWithoutId',
   'repeatedIds',
   'recovered',
+  'fromSnapshot',
   'replayed',
   'newHistories',
 ] as const;

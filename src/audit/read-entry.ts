@@ -1,7 +1,7 @@
 import { parseLsn } from '../core/lsn.ts';
 import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { parseEntryId, type StreamEntry } from '../sink/stream-reader.ts';
-import { RECOVERED_AT } from '../sink/recovery-script.ts';
+import { RECOVERED_AT, SNAPSHOT_AT } from '../sink/recovery-script.ts';
 import { REPLAYED_AT } from '../sink/republish-script.ts';
 import type { EntryOrigin, EntryRecord } from './audit-record.ts';
 import { digestOf, isLossy, keyOf, sha256Hex } from './event-digest.ts';
@@ -53,6 +53,7 @@ export function readEntry(entry: StreamEntry, stream: number, order: OrderCheck)
 
 export function originOf(fields: StreamEntry['fields']): EntryOrigin {
   if (fields[REPLAYED_AT] !== undefined) return 'replayed';
+  if (fields[SNAPSHOT_AT] !== undefined) return 'snapshot';
   return fields[RECOVERED_AT] !== undefined ? 'recovered' : 'relayed';
 }
 

@@ -121,6 +121,12 @@ export function checkSameHistory(lane: LaneState, server: ServerState, settings:
       `a recovery of the slot ${slot} was begun and has not ended (${lane.recovery})`,
     );
   }
+  if (lane.snapshot !== undefined) {
+    throw new WalrelayError(
+      'SNAPSHOT_UNFINISHED',
+      `a snapshot for the slot ${slot} was begun and has not ended (${lane.snapshot})`,
+    );
+  }
   if (lane.systemId !== server.systemId) {
     throw new WalrelayError(
       'SYSTEM_CHANGED',

@@ -96,6 +96,7 @@ const NOTE_NAMES: Readonly<Record<Note, string>> = {
   entriesWithoutId: 'entries, no id',
   repeatedIds: 'repeated ids',
   recovered: 'recovered',
+  fromSnapshot: 'from a snapshot',
   replayed: 'replayed',
   newHistories: 'new histories',
 };
@@ -113,6 +114,7 @@ const NOTE_TEXTS: Readonly<Record<Note, string>> = {
   entriesWithoutId: 'can’t be compared',
   repeatedIds: 'inserted again under the same id by the producer, and rightly delivered again',
   recovered: 'appended by audit --repair or walrelay recover',
+  fromSnapshot: 'appended by walrelay init --snapshot',
   replayed: 'appended by walrelay replay',
   newHistories: 'LSNs that begin anew in a stream: an epoch accepted on another cluster',
 };

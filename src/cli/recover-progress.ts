@@ -1,7 +1,7 @@
 import { grouped } from '../core/grouped.ts';
 import type { ProgressLine } from './progress-line.ts';
 
-/** Says what a recovery does, each step once, and how far it is. Standard output is for the result: this is the other one. */
+/** Says what a recovery or a snapshot does, each step once, and how far it is. Standard output is for the result: this is the other one. */
 export class RecoverProgress implements Disposable {
   readonly #out: NodeJS.WriteStream;
   readonly #line: ProgressLine;

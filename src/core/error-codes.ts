@@ -144,6 +144,18 @@ export const ERROR_CODES = {
     EXIT.history,
     'Run `walrelay recover --yes --since TIME`: rows from then on that no stream holds are published, older ones are not.',
   ),
+  SNAPSHOT_UNFINISHED: operator(
+    EXIT.history,
+    'Wait for the `walrelay init --snapshot` that runs; if none does, run it again: it goes on where the last one stopped.',
+  ),
+  SNAPSHOT_TOO_LATE: operator(
+    EXIT.history,
+    'Rows that no stream holds: `walrelay audit` finds them, `walrelay audit --repair` appends them, behind what was relayed.',
+  ),
+  SNAPSHOT_IN_DOUBT: operator(
+    EXIT.history,
+    'Run `walrelay init --snapshot --skip-published`: rows whose ids stand in the streams are skipped, all others published.',
+  ),
   EPOCH_CHANGED: operator(EXIT.history, 'Somebody accepted a new epoch while this relay ran: restart it.'),
   FENCED: operator(EXIT.fenced, 'Another relay took over. Restart this one: it will stand by.'),
 

@@ -32,6 +32,8 @@ export interface RowSource {
   readonly order: RowOrder;
   /** Rows from this literal of the order column on are published where no stream holds them, others never. */
   readonly since: string | null;
+  /** Only rows that fulfil this condition of SQL. */
+  readonly where: string | null;
   /** The database says nothing about its bytes (SQL_ASCII): values come as hex. */
   readonly isRaw: boolean;
 }
@@ -39,7 +41,8 @@ export interface RowSource {
 export interface HeldEntries {
   readonly partitions: IdPartitions;
   readonly streams: ReadonlyMap<string, StreamFacts>;
-  readonly lane: LaneHistory;
+  /** Null: no relay has ever appended anything, so whatever no stream holds is to be published. */
+  readonly lane: LaneHistory | null;
 }
 
 /** Reads the ids of all rows, and finds those that no stream holds and what is to become of them. */
@@ -48,12 +51,14 @@ export async function findMissingRows(
   held: HeldEntries,
   progress: (rows: number) => void,
 ): Promise<MissingRows> {
-  const judge = source.since === null ? createJudge(source, held) : () => VERDICT.republish;
+  const { streams, lane } = held;
+  const judge =
+    source.since === null && lane !== null ? createJudge(source, { streams, lane }) : () => VERDICT.republish;
   const idOf = (row: TextRow) => textOf(row[ORDER_VALUES], source.isRaw);
   const marks: RowMark[] = [{ row: 0, key: null, id: null }];
   let rowCount = 0;
   let previousKey: string | null = null;
-  await openCursor(source, scannedColumns(source), rangeFrom(source.since, source.since));
+  await openCursor(source, scannedColumns(source), rangeFrom(source.since, source));
   for (;;) {
     const page = await source.reader.query(`FETCH ${ROWS_PER_PAGE} FROM walrelay_rows`);
     for (const row of page) {
@@ -97,8 +102,8 @@ export async function openCursor(
   await reader.query(`DECLARE walrelay_rows NO SCROLL CURSOR FOR\n${sql}`);
 }
 
-export function rangeFrom(key: string | null, since: string | null): RowRange {
-  return { from: key, withNulls: since === null };
+export function rangeFrom(key: string | null, source: Pick<RowSource, 'since' | 'where'>): RowRange {
+  return { from: key, withNulls: source.since === null, where: source.where };
 }
 
 export function textOf(value: string | null | undefined, isRaw: boolean): string {
@@ -115,7 +120,10 @@ function scannedColumns(source: RowSource): string[] {
   return scannedSlots(source).map((slot) => source.shape.columns.names[slot] as string);
 }
 
-function createJudge(source: RowSource, held: HeldEntries): (row: TextRow) => number {
+function createJudge(
+  source: RowSource,
+  held: { readonly streams: HeldEntries['streams']; readonly lane: LaneHistory },
+): (row: TextRow) => number {
   const slots = scannedSlots(source);
   const router = new RowRouter(source.shape, (slot) => ORDER_VALUES + slots.indexOf(slot), source);
   const noStream = horizonOf(null, held.lane);

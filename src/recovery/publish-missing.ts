@@ -24,11 +24,13 @@ export async function publishMissing(
     readonly lanes: LaneSet;
     readonly writer: RecoveryWriter;
     readonly now: () => Date;
+    /** The command that goes on once an event that can't pass is mended. */
+    readonly command: string;
     /** So many of them stand. */
     readonly progress: (count: number) => Promise<void>;
   },
 ): Promise<number> {
-  const { settings, lanes, writer, now, progress } = options;
+  const { settings, lanes, writer, now, command, progress } = options;
   const { shape, isRaw } = source;
   const router = new RowRouter(shape, (slot) => ORDER_VALUES + slot, source);
   const open = new Map<number, OpenBatch>();
@@ -73,7 +75,7 @@ export async function publishMissing(
       await flushAll();
       throw new WalrelayError(error.code, `${error.message} (event ${JSON.stringify(id.slice(0, 100))})`, {
         cause: error,
-        hint: `${error.hint} Then run \`walrelay recover\` again: it goes on where it stopped.`,
+        hint: `${error.hint} Then run \`${command}\` again: it goes on where it stopped.`,
       });
     }
   }
@@ -132,15 +134,15 @@ async function* missingRows(
 async function openAt(source: RowSource, mark: RowMark): Promise<RowMark> {
   const { names } = source.shape.columns;
   if (mark.key !== null) {
-    await openCursor(source, names, rangeFrom(mark.key, source.since));
+    await openCursor(source, names, rangeFrom(mark.key, source));
     const [first] = await source.reader.query('FETCH 1 FROM walrelay_rows');
     await source.reader.query('CLOSE walrelay_rows');
     if (first !== undefined && textOf(first[ORDER_VALUES], source.isRaw) === mark.id) {
-      await openCursor(source, names, rangeFrom(mark.key, source.since));
+      await openCursor(source, names, rangeFrom(mark.key, source));
       return mark;
     }
   }
-  await openCursor(source, names, rangeFrom(source.since, source.since));
+  await openCursor(source, names, rangeFrom(source.since, source));
   return { row: 0, key: null, id: null };
 }
 

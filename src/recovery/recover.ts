@@ -2,20 +2,22 @@ import { clientConfig } from '../config/client-config.ts';
 import { formatLsn, type Lsn, lsnToHex, ZERO_LSN } from '../core/lsn.ts';
 import { comparePositions, ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { createExportedSlot } from '../relay/create-slot.ts';
 import type { Ground } from '../relay/ground.ts';
 import type { LaneState } from '../sink/lane-state.ts';
-import { DurabilityWait } from '../sink/durability-wait.ts';
+import { RECOVERED_AT } from '../sink/recovery-script.ts';
 import { RecoveryWriter } from '../sink/recovery-writer.ts';
-import { readStreamIds, type StreamFacts } from '../sink/stream-ids.ts';
-import { escapeGlob, StreamReader } from '../sink/stream-reader.ts';
-import { findRowOrder, type RowOrder } from '../source/row-order.ts';
-import { NO_LIMITS_SQL, SnapshotReader } from '../source/snapshot-reader.ts';
+import type { RowOrder } from '../source/row-order.ts';
+import { SnapshotReader } from '../source/snapshot-reader.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
+import { checkReadable } from './check-readable.ts';
+import { replaceSlot } from './exported-slot.ts';
 import { IdPartitions } from './id-partitions.ts';
-import { findMissingRows, type HeldEntries, type MissingRows, type RowSource } from './missing-rows.ts';
-import type { RecoveryPlan } from './recovery-plan.ts';
+import { keepEntries } from './keep-entries.ts';
+import { findMissingRows, type MissingRows, type RowSource } from './missing-rows.ts';
+import { type HeldIds, readHeld } from './read-held.ts';
 import { publishMissing } from './publish-missing.ts';
+import type { RecoveryPlan } from './recovery-plan.ts';
+
 import type { LaneHistory } from './stream-horizon.ts';
 
 export interface RecoveryOptions {
@@ -65,24 +67,33 @@ export async function recover(
   const { settings, shape } = ground;
   const isRaw = plan.catalog.server.serverEncoding === 'SQL_ASCII';
   await using reader = await SnapshotReader.open(clientConfig(settings, options.holder), { isRaw });
-  const order = await checkTable(ground, reader, options);
-  const source: RowSource = { reader, shape, order, since: options.since, isRaw };
+  const selection = { orderColumn: options.orderColumn, since: options.since, where: null };
+  const order = await checkReadable(shape, reader, selection, 'A recovery');
+  const source: RowSource = { reader, shape, order, since: options.since, where: null, isRaw };
   using partitions = new IdPartitions();
 
   const began = `began ${options.now().toISOString()}`;
   const state = takenLane(ground, plan, began);
   if (!options.isDryRun) await takeLanes(ground, plan, state, options.holder);
   options.step('reading the ids in the streams');
-  const held = await readHeld(ground, plan, partitions, options);
+  const held = await readHeld(ground, partitions, (entries) => options.count('entries', entries, null));
 
   let slotLsn: Lsn | null = null;
   let snapshot: string | null = null;
-  if (!options.isDryRun) ({ slotLsn, snapshot } = await replaceSlot(ground, plan, options));
+  if (!options.isDryRun) {
+    const { postgres } = ground;
+    ({ slotLsn, snapshot } = await replaceSlot(postgres, settings.slot, plan.catalog, options.step));
+  }
   await reader.begin(snapshot);
   options.step('comparing the rows of the table with them');
   const [estimate] = await reader.query(estimateSql(quoteQualified(shape.expected.table)));
   const total = Number(estimate?.[0] ?? 0);
-  const missing = await findMissingRows(source, held, (rows) =>
+  const lane: LaneHistory = {
+    hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
+    oldestCommittedUs: held.oldestCommittedUs,
+    newestCommittedUs: held.newestCommittedUs,
+  };
+  const missing = await findMissingRows(source, { ...held, lane }, (rows) =>
     options.count('rows', rows, total > rows ? total : null),
   );
   const found = report(held, missing);
@@ -96,114 +107,18 @@ export async function recover(
   const published = await publishMissing(source, missing, {
     settings,
     lanes: ground.lanes,
-    writer: await RecoveryWriter.open(ground.nodes, ground.lanes),
+    writer: await RecoveryWriter.open(ground.nodes, ground.lanes, RECOVERED_AT),
     now: options.now,
+    command: 'walrelay recover',
     progress: async (count) => {
       options.count('published', count, missing.rows.size);
       await note(count);
     },
   });
-  await keepEntries(ground, options);
+  await keepEntries(ground, options.step);
   await ground.lanes.annotate({ recovery: '', floor: lsnToHex(slotLsn) });
-  await keepEntries(ground, options);
+  await keepEntries(ground, options.step);
   return { ...found, published, slotLsn: slotText, epoch: state.epoch };
-}
-
-/** What must not fail later: by then the fence is raised and the old slot gone. */
-async function checkTable(
-  ground: Ground,
-  reader: SnapshotReader,
-  options: RecoveryOptions,
-): Promise<RowOrder> {
-  const { expected, columns } = ground.shape;
-  const table = quoteQualified(expected.table);
-  try {
-    const list = columns.names.map(quoteIdentifier).join(', ');
-    await reader.query(`SELECT ${list} FROM ${table} LIMIT 0`);
-    const order = await findRowOrder(reader, expected, options.orderColumn);
-    if (options.since !== null) {
-      const key = quoteIdentifier(order.column);
-      await reader.query(`SELECT 1 FROM ${table} WHERE ${key} >= ${quoteLiteral(options.since)} LIMIT 0`);
-    }
-    return order;
-  } catch (error) {
-    if (error instanceof WalrelayError && error.code === 'PG_REFUSED' && options.since !== null) {
-      throw new WalrelayError(
-        'CONFIG_INVALID',
-        `--since ${JSON.stringify(options.since)}: ${error.message}`,
-        {
-          cause: error,
-          hint: `Give a value of the type of the column ${quoteIdentifier(options.orderColumn)}, as '2026-11-21 08:00+00'.`,
-        },
-      );
-    }
-    if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
-    throw new WalrelayError('PG_PRIVILEGE', error.message, {
-      cause: error,
-      hint:
-        `A recovery reads the table, which a relay does not: GRANT USAGE ON SCHEMA ${quoteIdentifier(expected.table.schema)} TO …; ` +
-        `GRANT SELECT ON ${table} TO …; (with row security: a role that it does not apply to).`,
-    });
-  }
-}
-
-async function readHeld(
-  ground: Ground,
-  plan: RecoveryPlan,
-  partitions: IdPartitions,
-  options: RecoveryOptions,
-): Promise<HeldEntries & { readonly entries: number }> {
-  const streams = new Map<string, StreamFacts>();
-  let entries = 0;
-  let oldestCommittedUs: number | null = null;
-  let newestCommittedUs: number | null = null;
-  const pattern = ground.shape.template.literals.map(escapeGlob).join('*');
-  for (const node of ground.nodes.writers) {
-    for await (const name of new StreamReader(node).names(pattern)) {
-      const facts = await readStreamIds(node, name, (id) => {
-        partitions.addHeld(id);
-        entries += 1;
-        if (entries % 1000 === 0) options.count('entries', entries, null);
-      });
-      streams.set(name, facts);
-      if (facts.oldestCommittedUs === null || facts.newestCommittedUs === null) continue;
-      oldestCommittedUs = Math.min(oldestCommittedUs ?? Number.POSITIVE_INFINITY, facts.oldestCommittedUs);
-      newestCommittedUs = Math.max(newestCommittedUs ?? 0, facts.newestCommittedUs);
-    }
-  }
-  options.count('entries', entries, null);
-  const lane: LaneHistory = {
-    hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
-    oldestCommittedUs,
-    newestCommittedUs,
-  };
-  return { partitions, streams, lane, entries };
-}
-
-async function replaceSlot(
-  ground: Ground,
-  plan: RecoveryPlan,
-  options: RecoveryOptions,
-): Promise<{ readonly slotLsn: Lsn; readonly snapshot: string }> {
-  const { postgres, settings } = ground;
-  await postgres.query(NO_LIMITS_SQL);
-  if (plan.catalog.slot !== null) {
-    await postgres.query(`SELECT pg_drop_replication_slot(${quoteLiteral(settings.slot)})`);
-    options.step(`the old slot ${settings.slot} is dropped`);
-  }
-  const waiting = setInterval(() => {
-    options.step(
-      'waiting for transactions to end that are open: a slot begins after them (pg_stat_activity shows them)',
-    );
-  }, WAITING_NOTE_MS);
-  try {
-    const { lsn, snapshot, refusal } = await createExportedSlot(postgres, settings.slot, plan.catalog.server);
-    options.step(`a new slot streams from ${formatLsn(lsn)}`);
-    if (refusal !== null) options.step(`it is lost when a standby is promoted, since ${refusal}`);
-    return { slotLsn: lsn, snapshot };
-  } finally {
-    clearInterval(waiting);
-  }
 }
 
 /**
@@ -247,24 +162,8 @@ async function takeLanes(
   await ground.lanes.raiseFence(state.epoch, holder);
 }
 
-/** Waits until what was written is durable: at the level that is set, and on the disk where Redis can tell. */
-async function keepEntries(ground: Ground, options: RecoveryOptions): Promise<void> {
-  const { durability, redisTimeoutMs } = ground.settings;
-  const wait = new DurabilityWait(durability, redisTimeoutMs, options.step);
-  for (const node of ground.nodes.writers) {
-    await wait.wait(node);
-    if (durability.level === 'fsync') continue;
-    try {
-      await node.command('waiting for the disk', 'WAITAOF', 1, 0, Math.min(2000, redisTimeoutMs / 2));
-    } catch (error) {
-      // Before Redis 7.2, or without an append-only file, or without the right: there is nothing to wait for.
-      if (error instanceof WalrelayError && error.disposition === 'retry') throw error;
-    }
-  }
-}
-
-function report(held: HeldEntries & { readonly entries: number }, missing: MissingRows): RecoveryReport {
-  const newest = held.lane.newestCommittedUs;
+function report(held: HeldIds, missing: MissingRows): RecoveryReport {
+  const newest = held.newestCommittedUs;
   return {
     streams: held.streams.size,
     entries: held.entries,
@@ -296,5 +195,3 @@ function estimateSql(table: string): string {
     WHERE c.oid IN (SELECT relid FROM pg_partition_tree(${quoteLiteral(table)}::regclass) WHERE isleaf
                     UNION SELECT ${quoteLiteral(table)}::regclass)`;
 }
-
-const WAITING_NOTE_MS = 10_000;

@@ -1,6 +1,7 @@
 import { formatLsn } from '../core/lsn.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
+import { snapshotUnfinished } from '../relay/history-guard.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { findProblems, isLost, whyLost } from '../source/preflight.ts';
@@ -44,6 +45,7 @@ export async function planRecovery(ground: Ground): Promise<RecoveryPlan> {
     );
   }
   const lane = await ground.lanes.read();
+  if (lane?.snapshot !== undefined) throw snapshotUnfinished(settings.slot, lane.snapshot);
   const identity = await ground.readIdentity();
   const reason =
     catalog.slot === null

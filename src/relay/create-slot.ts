@@ -27,19 +27,24 @@ export function createSlot(
 }
 
 /** The same, with the snapshot of the slot's consistent point: it lives until the connection runs its next command. */
-export function createExportedSlot(
+export async function createExportedSlot(
   postgres: ReplicationConnection,
   slot: string,
   server: Server,
+  /** A temporary one goes with the connection, and never to a standby. */
+  { isTemporary = false } = {},
 ): Promise<CreatedSlot & { readonly snapshot: string }> {
   const { versionNumber } = server;
-  return preferFailover(server, async (isFailover) => {
-    const [row] = await postgres.query(createExportedSlotSql({ slot }, { versionNumber, isFailover }));
+  const create = async (isFailover: boolean) => {
+    const sql = createExportedSlotSql({ slot }, { versionNumber, isFailover, isTemporary });
+    const [row] = await postgres.query(sql);
     const snapshot = row?.['snapshot_name'];
     if (typeof snapshot !== 'string')
       throw new WalrelayError('PG_PROTOCOL', 'the new slot came without a snapshot');
     return { lsn: parseLsn(String(row?.['consistent_point'])), snapshot };
-  });
+  };
+  if (isTemporary) return { ...(await create(false)), isFailover: false, refusal: null };
+  return preferFailover(server, create);
 }
 
 export async function preferFailover<Made extends object>(

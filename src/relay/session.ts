@@ -147,7 +147,7 @@ export class Session {
     const { settings } = this.#options;
     const lane = await lanes.read();
     if (lane === null) {
-      throw laneMissing(settings.metaKey, guarded.catalog, isFreshSlot(guarded.catalog, settings.slot));
+      throw laneMissing(settings, guarded.catalog, isFreshSlot(guarded.catalog, settings.slot));
     }
     await guardHistory(postgres, settings, { lane, ...guarded });
     return lane;

@@ -26,6 +26,10 @@ export interface LaneState {
   readonly recovery?: string;
   /** Since when the clean-up knows the rows of this epoch, as its note says; absent when it never ran in it. */
   readonly cleanUp?: string;
+  /** How far a snapshot has come that began and did not end; absent when there is none (`walrelay init --snapshot`). */
+  readonly snapshot?: string;
+  /** Which rows that snapshot is of, and in which order: the next one is to go on with the same. */
+  readonly snapshotSelection?: string;
   /** On a cluster: its lanes. The watermark above is then the highest of theirs. */
   readonly parts?: readonly LanePart[];
 }
@@ -61,6 +65,8 @@ export function laneToFields(lane: LaneState): Record<string, string> {
     publication: lane.publicationIdentity,
     recovery: lane.recovery ?? '',
     clean_up: lane.cleanUp ?? '',
+    snapshot: lane.snapshot ?? '',
+    snapshot_selection: lane.snapshotSelection ?? '',
   };
 }
 
@@ -84,6 +90,8 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
     // Lanes that were written before there was such a thing have no field.
     ...(fields['recovery'] ? { recovery: fields['recovery'] } : {}),
     ...(fields['clean_up'] ? { cleanUp: fields['clean_up'] } : {}),
+    ...(fields['snapshot'] ? { snapshot: fields['snapshot'] } : {}),
+    ...(fields['snapshot_selection'] ? { snapshotSelection: fields['snapshot_selection'] } : {}),
   }));
 }
 

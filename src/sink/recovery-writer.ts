@@ -2,21 +2,24 @@ import type { LaneSet } from './lane-set.ts';
 import { LoadedScript } from './loaded-script.ts';
 import type { PublishBatch } from './publish-batch.ts';
 import { type PublishOutcome, readPublishOutcome } from './publisher.ts';
-import { RECOVER_SCRIPT } from './recovery-script.ts';
+import { recoveryScript } from './recovery-script.ts';
 import type { RedisNodes } from './redis-nodes.ts';
 
 /** Appends rows to streams whose lanes are held under the fence of a recovery. */
 export class RecoveryWriter {
   readonly #lanes: LaneSet;
+  readonly #script: LoadedScript;
 
-  private constructor(lanes: LaneSet) {
+  private constructor(lanes: LaneSet, script: LoadedScript) {
     this.#lanes = lanes;
+    this.#script = script;
   }
 
-  /** `lanes`: after their fence was raised. */
-  static async open(nodes: RedisNodes, lanes: LaneSet): Promise<RecoveryWriter> {
-    for (const node of nodes.writers) await RECOVER.load(node);
-    return new RecoveryWriter(lanes);
+  /** `lanes`: after their fence was raised. `mark`: the field that says of each entry what it is, and when it was appended. */
+  static async open(nodes: RedisNodes, lanes: LaneSet, mark: string): Promise<RecoveryWriter> {
+    const script = new LoadedScript(recoveryScript(mark));
+    for (const node of nodes.writers) await script.load(node);
+    return new RecoveryWriter(lanes, script);
   }
 
   /**
@@ -29,7 +32,7 @@ export class RecoveryWriter {
   ): Promise<PublishOutcome> {
     const lane = await this.#lanes.heldLane(batch.streamOf(0));
     const { count, packed } = batch.seal();
-    const reply = await lane.runOnStreams('a batch', RECOVER, batch.keys, [
+    const reply = await lane.runOnStreams('a batch', this.#script, batch.keys, [
       count,
       packed,
       options.at.toISOString(),
@@ -37,5 +40,3 @@ export class RecoveryWriter {
     return readPublishOutcome(reply, batch, options.idOf);
   }
 }
-
-const RECOVER = new LoadedScript(RECOVER_SCRIPT);

@@ -73,23 +73,31 @@ function createSlotAnywhereSql(names: CatalogNames): string {
  */
 export function createExportedSlotSql(
   { slot }: Pick<CatalogNames, 'slot'>,
-  { versionNumber, isFailover }: { readonly versionNumber: number; readonly isFailover: boolean },
+  options: {
+    readonly versionNumber: number;
+    readonly isFailover: boolean;
+    /** It goes with the connection. */
+    readonly isTemporary?: boolean;
+  },
 ): string {
-  const create = `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)} LOGICAL pgoutput`;
+  const { versionNumber, isFailover, isTemporary = false } = options;
+  const create = `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)}${isTemporary ? ' TEMPORARY' : ''} LOGICAL pgoutput`;
   if (versionNumber < 150_000) return `${create} EXPORT_SNAPSHOT`;
   return `${create} (SNAPSHOT 'export'${isFailover ? ', FAILOVER' : ''})`;
 }
 
 /**
  * Where the slot was created, kept as the publication's comment: it proves, until something is confirmed, that a
- * missing lane state in Redis means a fresh start and not a loss.
+ * missing lane state in Redis means a fresh start and not a loss. `hasSnapshot`: a fresh start that begins with publishing
+ * the rows that were there.
  */
-export function freshSlotComment(slot: string, consistentLsn: Lsn): string {
-  return `walrelay: slot ${slot} created at ${formatLsn(consistentLsn)}`;
+export function freshSlotComment(slot: string, consistentLsn: Lsn, hasSnapshot = false): string {
+  const kind = hasSnapshot ? 'slot with a snapshot' : 'slot';
+  return `walrelay: ${kind} ${slot} created at ${formatLsn(consistentLsn)}`;
 }
 
-export function noteSlotSql(names: CatalogNames): string {
-  const prefix = quoteLiteral(freshSlotComment(names.slot, 0n as Lsn).replace(/0\/0$/, ''));
+export function noteSlotSql(names: CatalogNames, hasSnapshot = false): string {
+  const prefix = quoteLiteral(freshSlotComment(names.slot, 0n as Lsn, hasSnapshot).replace(/0\/0$/, ''));
   return `DO $$ BEGIN EXECUTE (
   SELECT format('COMMENT ON PUBLICATION %I IS %L', ${quoteLiteral(names.publication)}, ${prefix} || confirmed_flush_lsn)
   FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(names.slot)}
@@ -99,6 +107,10 @@ export function noteSlotSql(names: CatalogNames): string {
 /** Two inits take turns, or one would find what the other has only half made. Held until the connection ends. */
 export function initLockSql(names: CatalogNames): string {
   return `SELECT pg_advisory_lock(hashtext('walrelay init'), hashtext(${quoteLiteral(names.publication)}))`;
+}
+
+export function initUnlockSql(names: CatalogNames): string {
+  return `SELECT pg_advisory_unlock(hashtext('walrelay init'), hashtext(${quoteLiteral(names.publication)}))`;
 }
 
 /** Everything that a DBA would run, in order, each statement in a transaction of its own. */
