@@ -36,5 +36,5 @@ export function timeLiteral(table: CleanedTable, us: number): string {
 
 /** That the name still means the table whose rows are relayed: with another one in its place nothing is done. */
 export function isSameTableSql({ name, oid }: CleanedTable): string {
-  return `${quoteLiteral(name).trim()}::regclass = ${oid}::oid`;
+  return `${quoteLiteral(name)}::regclass = ${oid}::oid`;
 }
