@@ -21,7 +21,14 @@ export interface ScriptCost {
 export async function scriptCost(batches: readonly Batch[]): Promise<ScriptCost[]> {
   const server = await startRedis({ args: ['--appendonly', 'no', '--save', ''] });
   const redis = await RedisConnection.open(
-    { url: server.url, mode: 'standalone', seeds: [], sentinelMaster: '', sentinelPassword: undefined },
+    {
+      url: server.url,
+      mode: 'standalone',
+      seeds: [],
+      sentinelMaster: '',
+      sentinelPassword: undefined,
+      tls: null,
+    },
     10_000,
   );
   try {

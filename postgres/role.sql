@@ -26,3 +26,9 @@ GRANT CONNECT ON DATABASE :"DBNAME" TO walrelay;
 --
 --   GRANT USAGE ON SCHEMA public TO walrelay;
 --   GRANT SELECT ON public.outbox TO walrelay;
+--
+-- Optional: for WALRELAY_CLEANUP=delete (UPDATE on one column is what SELECT … FOR UPDATE asks for), and for
+-- WALRELAY_CLEANUP=partitions (only the owner of a table makes and drops its partitions).
+--
+--   GRANT SELECT, DELETE, UPDATE (id) ON public.outbox TO walrelay;
+--   GRANT outbox_owner TO walrelay;

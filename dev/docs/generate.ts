@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { describeSettings, type SettingRow } from '../../src/config/describe-settings.ts';
-import { SETTING_GROUPS } from '../../src/config/settings.ts';
+import { SETTING_GROUPS } from '../../src/config/setting-registry.ts';
 import { REPLY_SAFETY_TABLES } from './reply-safety/tables.ts';
 
 const README = new URL('../../README.md', import.meta.url);

@@ -1,19 +1,8 @@
 import { execFile } from 'node:child_process';
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { homedir } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { cacheDir } from './cache-dir.ts';
 
 const run = promisify(execFile);
 
@@ -29,7 +18,6 @@ export interface AptArchive<Found> {
   readonly find: (root: string) => Found | undefined;
 }
 
-const REPOSITORY_ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const APT_TIMEOUT_MS = 120_000;
 
 /**
@@ -37,7 +25,7 @@ const APT_TIMEOUT_MS = 120_000;
  * Undefined where there is no apt; rejects when apt is there and cannot deliver.
  */
 export async function unpackFromApt<Found>(archive: AptArchive<Found>): Promise<Found | undefined> {
-  const cache = cacheDir();
+  const cache = cacheDir('redis');
   const unpacked = join(cache, `${archive.name}-${process.arch}`);
   const cached = archive.find(unpacked);
   if (cached !== undefined) return cached;
@@ -120,18 +108,4 @@ function publish(fresh: string, target: string, { find }: AptArchive<unknown>): 
     renameSync(target, `${fresh}.stale`);
     renameSync(fresh, target);
   }
-}
-
-function cacheDir(): string {
-  const userCache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  for (const dir of [join(REPOSITORY_ROOT, '.cache', 'redis'), join(userCache, 'walrelay', 'redis')]) {
-    try {
-      mkdirSync(dir, { recursive: true });
-      accessSync(dir, constants.W_OK);
-      return dir;
-    } catch {
-      // Read-only: the next one.
-    }
-  }
-  throw new Error('no writable cache folder for Redis; set XDG_CACHE_HOME');
 }

@@ -10,15 +10,25 @@ export interface RedisBinary {
   readonly origin: string;
 }
 
-/** Scripts, streams and start flags that we use are all there since Redis 7.0, from which Valkey was forked. */
-const MAJOR_VERSION_MIN = 7;
+/** What the relay promises to work with. */
+const VERSION_MIN = [6, 2] as const;
 
+/** Since when the server has all the settings that the tests use: DEBUG for one is then allowed by a start flag. */
+const MAJOR_VERSION_WITH_FLAGS = 7;
+
+/** One that is good for every test; an older one is only started when it is asked for by name. */
 export function redisOnPath(): RedisBinary | undefined {
   for (const command of ['redis-server', 'valkey-server']) {
     const product = redisProduct(command, {});
-    if (product !== undefined) return { command, env: {}, product, origin: `${command} on PATH` };
+    if (product === undefined || !hasStartFlags(product)) continue;
+    return { command, env: {}, product, origin: `${command} on PATH` };
   }
   return undefined;
+}
+
+/** Whether `enable-debug-command` and `shutdown-on-sigterm` are known. Takes `Redis 7.0.15`. */
+export function hasStartFlags(product: string): boolean {
+  return Number.parseInt(product.split(' ')[1] ?? '', 10) >= MAJOR_VERSION_WITH_FLAGS;
 }
 
 /** Runs it to see whether it runs at all; undefined too when it is too old. */
@@ -28,7 +38,10 @@ export function redisProduct(command: string, env: Record<string, string>): stri
 }
 
 export function parseRedisVersion(output: string): string | undefined {
-  const match = /^(Redis|Valkey) server v=((\d+)[\d.]*)/m.exec(output);
-  if (match === null || Number(match[3]) < MAJOR_VERSION_MIN) return undefined;
-  return `${match[1]} ${match[2]}`;
+  // Valkey 7.2 still had neither name: `Server v=7.2.14`.
+  const match = /^(?:(Redis|Valkey) s|S)erver v=((\d+)\.(\d+)[\d.]*)/m.exec(output);
+  if (match === null) return undefined;
+  const [major, minor] = [Number(match[3]), Number(match[4])];
+  const isOld = major < VERSION_MIN[0] || (major === VERSION_MIN[0] && minor < VERSION_MIN[1]);
+  return isOld ? undefined : `${match[1] ?? 'Valkey'} ${match[2]}`;
 }

@@ -36,7 +36,12 @@ const SLOT_COUNT = 16_384;
 const NODE_TIMEOUT_MS = 1_000;
 const ANSWER_TIMEOUT_MS = 2_000;
 
-export async function startCluster(options: RedisOptions = {}): Promise<RedisCluster> {
+export interface ClusterOptions extends RedisOptions {
+  /** Further arguments, for each node anew. */
+  readonly nodeArgs?: () => Promise<readonly string[]>;
+}
+
+export async function startCluster(options: ClusterOptions = {}): Promise<RedisCluster> {
   const password = randomBytes(12).toString('hex');
   const nodes: ClusterNode[] = [];
   const dispose = async (): Promise<void> => {
@@ -54,7 +59,7 @@ export async function startCluster(options: RedisOptions = {}): Promise<RedisClu
   }
 }
 
-async function startNode(password: string, options: RedisOptions): Promise<ClusterNode> {
+async function startNode(password: string, options: ClusterOptions): Promise<ClusterNode> {
   const settings: Readonly<Record<string, string>> = {
     'cluster-enabled': 'yes',
     'cluster-config-file': 'nodes.conf',
@@ -67,7 +72,8 @@ async function startNode(password: string, options: RedisOptions): Promise<Clust
     masterauth: password,
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  const server = await startRedis({ ...options, args: [...args, ...(options.args ?? [])] });
+  const own = (await options.nodeArgs?.()) ?? [];
+  const server = await startRedis({ ...options, args: [...args, ...(options.args ?? []), ...own] });
   try {
     const id = String(await callRedis(server.url, 'CLUSTER', 'MYID'));
     // Not spread: `pid` is of the current life.

@@ -8,17 +8,11 @@ import type { RedisBinary } from './redis-binary.ts';
 import { callRedis, untilServers } from './redis-call.ts';
 import { ServerProcess } from './server-process.ts';
 
-export interface Sentinel {
-  /** With the password, if it has one. */
-  readonly url: string;
-  readonly port: number;
-  readonly pid: number;
-  pause(): void;
-  resume(): void;
-  kill(): Promise<void>;
-  start(): Promise<void>;
-  dispose(): Promise<void>;
-}
+/** Its URL has the password of the sentinels, if they have one. */
+export type Sentinel = Pick<
+  RedisServer,
+  'url' | 'port' | 'pid' | 'pause' | 'resume' | 'kill' | 'start' | 'dispose'
+>;
 
 export interface Sentinels extends AsyncDisposable {
   readonly nodes: readonly Sentinel[];

@@ -5,7 +5,7 @@ import { aptRedis } from './apt-redis.ts';
 import { freePort, isPortFree } from './free-port.ts';
 import { type GuardedDir, openGuardedDir } from './guarded-dir.ts';
 import { redisAnswers } from './redis-answers.ts';
-import { type RedisBinary, redisOnPath } from './redis-binary.ts';
+import { hasStartFlags, type RedisBinary, redisOnPath } from './redis-binary.ts';
 import { ServerProcess } from './server-process.ts';
 
 export interface RedisServer extends AsyncDisposable {
@@ -84,7 +84,7 @@ async function startOn(port: number, { dir, binary, args }: StartContext): Promi
   const server = new ServerProcess({
     name: binary.product,
     command: binary.command,
-    args: [...defaultArgs({ port, dataDir, password }), ...args],
+    args: [...defaultArgs({ port, dataDir, password, product: binary.product }), ...args],
     dir,
     logFile: join(dir.path, 'redis.log'),
     env: binary.env,
@@ -119,8 +119,9 @@ function defaultArgs(options: {
   readonly port: number;
   readonly dataDir: string;
   readonly password: string;
+  readonly product: string;
 }): string[] {
-  const settings: ReadonlyArray<readonly [string, string]> = [
+  const settings: (readonly [string, string])[] = [
     ['port', String(options.port)],
     ['bind', '127.0.0.1'],
     ['dir', options.dataDir],
@@ -132,14 +133,19 @@ function defaultArgs(options: {
     ['appendfsync', 'everysec'],
     ['save', ''],
     ['maxmemory-policy', 'noeviction'],
-    // Without it a stop refuses while a rewrite runs or a replica lags.
-    ['shutdown-on-sigterm', 'nosave now force'],
     ['repl-diskless-sync-delay', '0'],
-    // Tests use DEBUG to fail on purpose.
-    ['enable-debug-command', 'yes'],
   ];
+  if (hasStartFlags(options.product)) settings.push(...FLAGS_SINCE_7);
   return settings.flatMap(([name, value]) => [`--${name}`, value]);
 }
+
+/** Before version 7 DEBUG is always allowed, and a stop does not wait. */
+const FLAGS_SINCE_7: readonly (readonly [string, string])[] = [
+  // Without it a stop refuses while a rewrite runs or a replica lags.
+  ['shutdown-on-sigterm', 'nosave now force'],
+  // Tests use DEBUG to fail on purpose.
+  ['enable-debug-command', 'yes'],
+];
 
 /** The last one counts, as in Redis itself. */
 function passwordIn(args: readonly string[]): string | undefined {

@@ -26,7 +26,7 @@ export interface EntryRecord {
   readonly key: Buffer;
   readonly digest: Buffer;
   readonly stream: number;
-  /** As `lsn` and `seq` say; null when it has none (polled, recovered or replayed). */
+  /** As `lsn` and `seq` say; null when it has none (polled, or appended from the table). */
   readonly position: { readonly lsn: bigint; readonly seq: number } | null;
   readonly origin: EntryOrigin;
   readonly order: EntryOrder;
@@ -37,8 +37,11 @@ export interface EntryRecord {
 
 export type AuditRecord = RowRecord | EntryRecord;
 
-/** relayed: by the relay · recovered: by `audit --repair` · replayed: by `walrelay replay`. */
-export type EntryOrigin = 'relayed' | 'recovered' | 'replayed';
+/**
+ * relayed: by the relay · recovered: by `audit --repair` or `walrelay recover` · replayed: by `walrelay replay` · snapshot: by
+ * `walrelay init --snapshot`.
+ */
+export type EntryOrigin = 'relayed' | 'recovered' | 'replayed' | 'snapshot';
 /** broken: behind an entry of its stream that was committed later · aggregate: even behind one of its aggregate. */
 export type EntryOrder = 'kept' | 'broken' | 'aggregate';
 
@@ -53,7 +56,7 @@ const HAS_TIME = 8;
 const HAS_POSITION = 8;
 const ORIGIN_SHIFT = 4;
 const ORDER_SHIFT = 6;
-const ORIGINS: readonly EntryOrigin[] = ['relayed', 'recovered', 'replayed'];
+const ORIGINS: readonly EntryOrigin[] = ['relayed', 'recovered', 'replayed', 'snapshot'];
 const ORDERS: readonly EntryOrder[] = ['kept', 'broken', 'aggregate'];
 
 const FLAGS_AT = KEY_BYTES;

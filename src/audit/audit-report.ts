@@ -24,6 +24,8 @@ export interface AuditReport {
     readonly judgedBy: 'snapshot' | 'slot' | 'nothing';
     /** From when on the streams can tell. */
     readonly since: string | null;
+    /** Confirmed rows are deleted after a while: an event whose row is gone is not compared. */
+    readonly isCleanedUp?: true;
   };
   readonly spoolBytes: number;
   readonly repair?: RepairReport;
@@ -51,6 +53,7 @@ export const NOTES = [
   'entriesWithoutId',
   'repeatedIds',
   'recovered',
+  'fromSnapshot',
   'replayed',
   'newHistories',
 ] as const;

@@ -1,5 +1,7 @@
 import type { EntryRoles } from '../core/entry-shape.ts';
 import { rolesOf } from '../route/outbox.ts';
+import { RowRouter } from '../route/row-router.ts';
+import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { parseEntryId, StreamReader } from '../sink/stream-reader.ts';
 import { NO_STREAM } from './audit-record.ts';
 import type { AuditPhase } from './audit-progress.ts';
@@ -14,13 +16,12 @@ import type { ReadingConnection, TextRow } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { countRowsOfIds } from './rows-by-id.ts';
 import { readRows } from './row-reader.ts';
-import { RowRouter } from './row-router.ts';
 import { contentColumns, ROW_PREFIX_COLUMNS } from './row-sql.ts';
 import type { AuditOptions } from './run-audit.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
 import { scanRangeOf } from './scan-range.ts';
 import { Spool } from './spool.ts';
-import { parseCommittedAtUs, StreamBounds, type StreamFacts } from './stream-bounds.ts';
+import { StreamBounds, type StreamFacts } from './stream-bounds.ts';
 import { findStreams, StreamSet } from './stream-set.ts';
 import { Tally } from './tally.ts';
 import { isXidBefore } from './transaction-ids.ts';
@@ -67,7 +68,7 @@ export class Comparison implements Disposable {
 
   async readRows(): Promise<void> {
     const { postgres, table, range, pace } = this.#options;
-    const router = new RowRouter(table.outbox);
+    const router = new RowRouter(table.outbox, (slot) => ROW_PREFIX_COLUMNS + contentColumns(table) + slot);
     for await (const { rows, done } of readRows(postgres, table, range, pace)) {
       for (const row of rows) {
         this.#addRow(row, router);
@@ -93,7 +94,7 @@ export class Comparison implements Disposable {
       this.#whileReading.note('rowsWithoutId', 1);
       return;
     }
-    const routed = router.route(row, ROW_PREFIX_COLUMNS + contentColumns(table));
+    const routed = router.find(row);
     // A filter left it out: there is nothing to be found.
     if (routed === 'dropped') return;
     const xid = Number(xmin);

@@ -4,7 +4,10 @@ import { formatLsn, toLsn } from '../core/lsn.ts';
 import { formatPosition } from '../core/position.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
 import { rolesOf } from '../route/outbox.ts';
+import { RowRouter } from '../route/row-router.ts';
+import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { type EntryId, parseEntryId, type StreamEntry, StreamReader } from '../sink/stream-reader.ts';
+import { quoteIdentifier } from '../source/sql.ts';
 import type { EntryOrigin } from './audit-record.ts';
 import type { AuditProgress } from './audit-progress.ts';
 import { formatUs } from './audit-report.ts';
@@ -15,14 +18,12 @@ import { Pace } from './pace.ts';
 import { fieldOf, originOf, positionOf } from './read-entry.ts';
 import type { ReadingConnection } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
-import { checkSameHistory, readServerState, type ServerState } from './relay-state.ts';
-import { RowRouter } from './row-router.ts';
+import { checkSameHistory, positionsOf, readServerState, type ServerState } from './relay-state.ts';
 import { routingSql, timeUsSql } from './row-sql.ts';
 import { hasIdSql } from './rows-by-id.ts';
 import { type IdRange, scanEntries } from './scan-entries.ts';
-import { StreamBounds, parseCommittedAtUs } from './stream-bounds.ts';
+import { StreamBounds } from './stream-bounds.ts';
 import { findStreams, StreamSet } from './stream-set.ts';
-import { quoteIdentifier } from '../source/sql.ts';
 import { isXidBefore } from './transaction-ids.ts';
 
 /** The life of one event, as far as both servers remember it. */
@@ -102,12 +103,7 @@ export async function explain(
     rows: found.map(({ row }) => row),
     entries,
     relay: {
-      watermark: formatPosition(lane.watermark),
-      floor: formatLsn(lane.floorLsn),
-      confirmed:
-        server.slot === null || server.slot.confirmedLsn === null
-          ? null
-          : formatLsn(server.slot.confirmedLsn),
+      ...positionsOf(lane, server),
       walEnd: formatLsn(server.walEndLsn),
       holder: server.slot?.holder ?? null,
     },
@@ -137,14 +133,14 @@ async function readRowsOf(
   const committed = tracksCommitTime
     ? `to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
     : 'NULL';
-  const router = new RowRouter(table.outbox);
+  const router = new RowRouter(table.outbox, (slot) => EXPLAINED_COLUMNS + slot);
   const rows = await postgres.rows(
     `SELECT ${['xmin', timeUsSql(table), committed, ...names, payload, ...routingSql(table)].join(', ')} FROM ${table.name} WHERE ${hasIdSql(table)} LIMIT 20`,
     [[eventId]],
   );
   return rows.map((values) => {
     const [xmin, timeUs, committedAt, type, aggregateType, aggregateId, payloadBytes] = values;
-    const routed = router.route(values, EXPLAINED_COLUMNS);
+    const routed = router.find(values);
     const us = timeUs === null || timeUs === undefined ? null : BigInt(timeUs);
     return {
       timeUs: us,

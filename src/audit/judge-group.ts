@@ -18,6 +18,7 @@ export interface GroupVerdict {
   /** Inserts of this id beyond the first: the producer's, and delivered as often, rightly. */
   readonly repeats: number;
   readonly recovered: number;
+  readonly fromSnapshot: number;
   readonly replayed: number;
 }
 
@@ -29,7 +30,8 @@ export function judgeGroup(records: readonly AuditRecord[]): GroupVerdict {
     else entries.push(record);
   }
   const relayed = entries.filter(({ origin }) => origin === 'relayed');
-  const recovered = entries.filter(({ origin }) => origin === 'recovered');
+  // Appended from the table, since the WAL was gone or came before the slot: either stands for its row.
+  const recovered = entries.filter(({ origin }) => origin === 'recovered' || origin === 'snapshot');
   const replayed = entries.filter(({ origin }) => origin === 'replayed');
 
   // One position is one event: the same WAL gives the same positions whenever it is read.
@@ -67,7 +69,8 @@ export function judgeGroup(records: readonly AuditRecord[]): GroupVerdict {
           ),
     withoutRow: rows.length === 0 ? entries.length : 0,
     repeats: Math.max(rows.length, events, 1) - 1,
-    recovered: recovered.length,
+    recovered: recovered.filter(({ origin }) => origin === 'recovered').length,
+    fromSnapshot: recovered.filter(({ origin }) => origin === 'snapshot').length,
     replayed: replayed.length,
   };
 }

@@ -1,12 +1,12 @@
 import type { EntryRoles } from '../core/entry-shape.ts';
 import { parseLsn } from '../core/lsn.ts';
+import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { parseEntryId, type StreamEntry } from '../sink/stream-reader.ts';
-import { RECOVERED_AT } from '../sink/recovery-script.ts';
+import { RECOVERED_AT, SNAPSHOT_AT } from '../sink/recovery-script.ts';
 import { REPLAYED_AT } from '../sink/republish-script.ts';
 import type { EntryOrigin, EntryRecord } from './audit-record.ts';
 import { digestOf, isLossy, keyOf, sha256Hex } from './event-digest.ts';
 import type { OrderCheck } from './order-check.ts';
-import { parseCommittedAtUs } from './stream-bounds.ts';
 
 /** What an entry is to the audit. `nameless`: an event without an id · `foreign`: nothing that Walrelay writes. */
 export type ReadEntry = EntryRecord | 'nameless' | 'foreign';
@@ -67,6 +67,7 @@ export function fieldOf(fields: StreamEntry['fields'], name: string | null): str
 
 export function originOf(fields: StreamEntry['fields']): EntryOrigin {
   if (fields[REPLAYED_AT] !== undefined) return 'replayed';
+  if (fields[SNAPSHOT_AT] !== undefined) return 'snapshot';
   return fields[RECOVERED_AT] !== undefined ? 'recovered' : 'relayed';
 }
 

@@ -3,7 +3,7 @@ import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { ClusterLanes } from '../sink/cluster-lanes.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
-import { hashTag } from '../sink/hash-slot.ts';
+import { laneKeyOf } from '../sink/lane-key.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import type { RedisConnection } from '../sink/redis-connection.ts';
 import { RedisNodes } from '../sink/redis-nodes.ts';
@@ -52,7 +52,7 @@ export class RedisByKey implements Disposable {
   /** The key of the hash that remembers a stream's lane: on a cluster each hash tag has one. */
   laneKeyOf(stream: string): string {
     const { metaKey, redisMode } = this.#settings;
-    return redisMode === 'cluster' ? `${metaKey}:{${hashTag(stream)}}` : metaKey;
+    return laneKeyOf(stream, metaKey, redisMode === 'cluster');
   }
 
   /**

@@ -89,9 +89,22 @@ function serverSql(slot: string): string {
 )::text`;
 }
 
+/** How far the relay is, for people. */
+export function positionsOf(
+  lane: LaneState,
+  server: ServerState,
+): { readonly watermark: string; readonly floor: string; readonly confirmed: string | null } {
+  const confirmedLsn = server.slot?.confirmedLsn ?? null;
+  return {
+    watermark: formatPosition(lane.watermark),
+    floor: formatLsn(lane.floorLsn),
+    confirmed: confirmedLsn === null ? null : formatLsn(confirmedLsn),
+  };
+}
+
 /**
- * `server`: read after `lane`, which moves on. Throws when they are not of one history: positions would mean nothing then. A Redis that is behind the slot
- * may be audited: that is what an audit is for.
+ * Throws when lane and server are not of one history: positions would mean nothing then. `server`: read after `lane`, which
+ * moves on. A Redis that is behind the slot may be audited: that is what an audit is for.
  */
 export function checkSameHistory(lane: LaneState, server: ServerState, settings: Settings): void {
   const { metaKey, slot } = settings;
@@ -106,6 +119,12 @@ export function checkSameHistory(lane: LaneState, server: ServerState, settings:
     throw new WalrelayError(
       'RECOVERY_UNFINISHED',
       `a recovery of the slot ${slot} was begun and has not ended (${lane.recovery})`,
+    );
+  }
+  if (lane.snapshot !== undefined) {
+    throw new WalrelayError(
+      'SNAPSHOT_UNFINISHED',
+      `a snapshot for the slot ${slot} was begun and has not ended (${lane.snapshot})`,
     );
   }
   if (lane.systemId !== server.systemId) {
@@ -129,7 +148,8 @@ export function checkSameHistory(lane: LaneState, server: ServerState, settings:
       },
     );
   }
-  if (server.walEndLsn < lane.watermark.commitLsn || server.walEndLsn < lane.floorLsn) {
+  // The watermark is where its commit record begins: a WAL that ends there does not hold that commit.
+  if (server.walEndLsn <= lane.watermark.commitLsn || server.walEndLsn < lane.floorLsn) {
     throw new WalrelayError(
       'POSTGRES_BEHIND',
       `Redis holds entries up to ${formatPosition(lane.watermark)}, but this server's WAL ends at ${formatLsn(server.walEndLsn)}`,

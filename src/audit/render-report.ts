@@ -1,3 +1,4 @@
+import { count, grouped } from '../core/grouped.ts';
 import {
   type AuditReport,
   type Example,
@@ -19,6 +20,9 @@ export function renderReport(report: AuditReport): string {
     `watermark ${relay.watermark}, floor ${relay.floor}, confirmed ${relay.confirmed ?? '(no slot)'}`,
     JUDGED_BY[relay.judgedBy],
     ...(relay.since === null ? [] : [`The streams can tell from ${relay.since} on.`]),
+    ...(relay.isCleanedUp === true
+      ? ['A clean-up deletes confirmed rows: of an event whose row is gone nothing can be said.']
+      : []),
     '',
     ...FINDINGS.flatMap((finding) => section(finding, report.findings[finding], '', report)),
     ...(told.length === 0 ? [] : ['']),
@@ -92,6 +96,7 @@ const NOTE_NAMES: Readonly<Record<Note, string>> = {
   entriesWithoutId: 'entries, no id',
   repeatedIds: 'repeated ids',
   recovered: 'recovered',
+  fromSnapshot: 'from a snapshot',
   replayed: 'replayed',
   newHistories: 'new histories',
 };
@@ -108,7 +113,8 @@ const NOTE_TEXTS: Readonly<Record<Note, string>> = {
   rowsWithoutId: 'can’t be compared',
   entriesWithoutId: 'can’t be compared',
   repeatedIds: 'inserted again under the same id by the producer, and rightly delivered again',
-  recovered: 'appended by audit --repair',
+  recovered: 'appended by audit --repair or walrelay recover',
+  fromSnapshot: 'appended by walrelay init --snapshot',
   replayed: 'appended by walrelay replay',
   newHistories: 'LSNs that begin anew in a stream: an epoch accepted on another cluster',
 };
@@ -118,12 +124,4 @@ const EXAMPLED: readonly Note[] = ['misorderedInAggregate', 'unroutable', 'elsew
 function rangeText({ from, to, timeColumn }: AuditReport['range']): string {
   if (from === null && to === null) return 'all rows';
   return `${timeColumn} ${from === null ? '' : `from ${from} `}${to === null ? 'up to now' : `to ${to}`}`;
-}
-
-export function grouped(number: number): string {
-  return number.toLocaleString('en-US');
-}
-
-export function count(number: number, one: string, many = `${one}s`): string {
-  return `${grouped(number)} ${number === 1 ? one : many}`;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { Recoverer } from '../sink/republisher.ts';
+import { Repairer } from '../sink/republisher.ts';
 import type { AuditProgress } from './audit-progress.ts';
 import type { RepairReport } from './audit-report.ts';
 import { ID_BYTES_MAX } from './audit-record.ts';
@@ -54,7 +54,7 @@ export async function repair(
         postgres,
         table,
         router: table.outbox.createRouter(),
-        publisher: new Recoverer(redis.forKey(seen.key), seen, Date.now),
+        publisher: new Repairer(redis.forKey(seen.key), seen, Date.now),
         pace: new Pace(options.perSecond, options.signal),
         published: (events) => {
           recovered += events;

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { OutboxSettings, Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { RowRouter } from '../route/row-router.ts';
 import { findNameFault } from '../route/stream-router.ts';
 import { Replayer } from '../sink/republisher.ts';
 import { idSql } from '../source/row-values.ts';
@@ -10,7 +11,6 @@ import { Pace } from './pace.ts';
 import type { ReadingConnection } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { republish } from './republish.ts';
-import { RowRouter } from './row-router.ts';
 import { rangeConditions, routingSql, ROW_PREFIX_COLUMNS, type TimeRange, timeUsSql } from './row-sql.ts';
 import { hasIdSql } from './rows-by-id.ts';
 import { isXidBefore } from './transaction-ids.ts';
@@ -50,14 +50,14 @@ export async function planReplay(
   const table = await readAuditedTable(postgres, outbox, metaKey, {
     needsTime: range.fromUs !== null || range.toUs !== null,
   });
-  const router = new RowRouter(table.outbox);
+  const router = new RowRouter(table.outbox, (slot) => ROW_PREFIX_COLUMNS + ID_COLUMNS + slot);
   const found: { id: string; stream: string; timeUs: bigint; xid: number; ordinal: number }[] = [];
   const streams = new Map<string, number>();
   let unroutable = 0;
   const { sql, values } = selectionSql(table, selection);
   for (const row of await postgres.rows(sql, values)) {
     const [xmin, timeUs, id] = row;
-    const routed = router.route(row, ROW_PREFIX_COLUMNS + ID_COLUMNS);
+    const routed = router.find(row);
     if (routed === 'dropped' && toStream === null) continue;
     const stream = toStream ?? (typeof routed === 'string' ? null : routed.stream);
     if (stream === null || typeof id !== 'string') {

@@ -1,6 +1,4 @@
 import type { OutboxSettings, Settings } from '../config/settings.ts';
-import { formatLsn } from '../core/lsn.ts';
-import { formatPosition } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import type { AuditProgress } from './audit-progress.ts';
@@ -13,7 +11,7 @@ import { Pace } from './pace.ts';
 import { type Recoveries, readRecoveries } from './recoveries.ts';
 import type { ReadingConnection } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
-import { checkSameHistory, readServerState, type ServerState } from './relay-state.ts';
+import { checkSameHistory, positionsOf, readServerState, type ServerState } from './relay-state.ts';
 import type { TimeRange } from './row-sql.ts';
 import type { ScanRange } from './scan-range.ts';
 import type { StreamSet } from './stream-set.ts';
@@ -67,8 +65,8 @@ export async function runAudit(
   const startedMs = Date.now();
   const table = await readAuditedTable(postgres, outbox, settings.metaKey);
   const dataSet = await redis.dataSetIdentity();
-  const recoveries = await readRecoveries(redis, await redis.readLane(), settings.metaKey);
   const first = await redis.readLane();
+  const recoveries = await readRecoveries(redis, first, settings.metaKey);
   const present = await readServerState(postgres, settings.slot);
   checkSameHistory(first, present, settings);
   const server = options.asOf ?? present;
@@ -102,14 +100,10 @@ export async function runAudit(
     notes: tally.notes,
     examples: tally.examples,
     relay: {
-      watermark: formatPosition(lane.watermark),
-      floor: formatLsn(lane.floorLsn),
-      confirmed:
-        server.slot === null || server.slot.confirmedLsn === null
-          ? null
-          : formatLsn(server.slot.confirmedLsn),
+      ...positionsOf(lane, server),
       judgedBy: bound.from,
       since: sinceUs === null ? null : formatUs(sinceUs),
+      ...(lane.cleanUp === undefined ? {} : { isCleanedUp: true as const }),
     },
     spoolBytes: comparison.spoolBytes,
   };

@@ -1,6 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { SpillFile } from '../ops/spill-file.ts';
 import {
   type AuditRecord,
   hasRecord,
@@ -14,91 +12,58 @@ import { KEY_BYTES } from './event-digest.ts';
 /**
  * Rows and entries in temporary files, partitioned by the first byte of their key, so that what belongs together can be
  * compared a part at a time: memory holds one part, whatever the number of rows. The files hold event ids and digests,
- * no payloads; they go with dispose.
+ * no payloads.
  */
 export class Spool implements Disposable {
-  readonly #dir: string;
+  readonly #dir: string | undefined;
   readonly #partBytesMax: number;
-  readonly #partitions: Partition[] = [];
+  readonly #partitions: SpillFile[] = [];
+  readonly #record = Buffer.allocUnsafeSlow(RECORD_BYTES_MAX);
   byteCount = 0;
 
   /** `partBytesMax`: how much of a partition is compared at once. */
   constructor(options: { readonly dir?: string | undefined; readonly partBytesMax?: number } = {}) {
-    this.#dir = mkdtempSync(join(options.dir ?? tmpdir(), 'walrelay-audit-'));
+    this.#dir = options.dir;
     this.#partBytesMax = options.partBytesMax ?? PART_BYTES_MAX;
   }
 
   add(record: AuditRecord): void {
-    const number = record.key[0] as number;
-    let partition = this.#partitions[number];
-    if (partition === undefined) {
-      const file = openSync(join(this.#dir, String(number)), 'w+', 0o600);
-      partition = { file, bytes: Buffer.allocUnsafe(BUFFER_BYTES), length: 0, written: 0 };
-      this.#partitions[number] = partition;
-    }
-    if (partition.length + RECORD_BYTES_MAX > BUFFER_BYTES) flush(partition);
-    const end = writeRecord(partition.bytes, partition.length, record);
-    this.byteCount += end - partition.length;
-    partition.length = end;
+    const length = writeRecord(this.#record, 0, record);
+    const partition = (this.#partitions[record.key[0] as number] ??= new SpillFile(this.#dir));
+    partition.append(this.#record, length);
+    this.byteCount += length;
   }
 
   /** Everything that was added, in groups of one key. Each group is whole, and valid until the next. */
   *groups(): Generator<AuditRecord[]> {
     for (const partition of this.#partitions) {
       if (partition === undefined) continue;
-      flush(partition);
-      const passes = Math.max(1, Math.ceil(partition.written / this.#partBytesMax));
+      const passes = Math.max(1, Math.ceil(partition.byteCount / this.#partBytesMax));
       for (let pass = 0; pass < passes; pass += 1) yield* groupsOf(partition, { pass, passes });
     }
   }
 
   [Symbol.dispose](): void {
-    for (const partition of this.#partitions) if (partition !== undefined) closeSync(partition.file);
+    for (const partition of this.#partitions) partition?.[Symbol.dispose]();
     this.#partitions.length = 0;
-    rmSync(this.#dir, { recursive: true, force: true });
   }
 }
 
-interface Partition {
-  readonly file: number;
-  readonly bytes: Buffer;
-  /** What stands in `bytes` and not yet in the file. */
-  length: number;
-  written: number;
-}
-
-const BUFFER_BYTES = 32 * 1024;
 const PART_BYTES_MAX = 32 * 1024 * 1024;
 const READ_BYTES = 1024 * 1024;
-
-function flush(partition: Partition): void {
-  let done = 0;
-  while (done < partition.length) {
-    done += writeSync(
-      partition.file,
-      partition.bytes,
-      done,
-      partition.length - done,
-      partition.written + done,
-    );
-  }
-  partition.written += partition.length;
-  partition.length = 0;
-}
 
 /**
  * The groups of one pass. A partition that is larger than memory may be is read several times, each time keeping only
  * the keys whose second byte falls to the pass.
  */
 function* groupsOf(
-  partition: Partition,
+  partition: SpillFile,
   { pass, passes }: { readonly pass: number; readonly passes: number },
 ): Generator<AuditRecord[]> {
   const kept: Buffer[] = [];
   const carry = { bytes: Buffer.allocUnsafe(READ_BYTES + RECORD_BYTES_MAX), length: 0 };
-  for (let from = 0; from < partition.written; ) {
-    const got = readSync(partition.file, carry.bytes, carry.length, READ_BYTES, from);
-    if (got === 0) break;
+  for (let from = 0; from < partition.byteCount; ) {
+    const got = partition.read(carry.bytes, carry.length, from);
     from += got;
     const end = carry.length + got;
     const chunk: Buffer[] = [];

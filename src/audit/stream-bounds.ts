@@ -43,11 +43,3 @@ export class StreamBounds {
 
 /** A commit time is taken before the LSN is: two commits that run at once may have them the other way round. */
 const COMMIT_TIME_SLACK_US = 1_000_000n;
-
-/** Reads `2026-11-21T08:30:00.123456Z`; null for anything else. */
-export function parseCommittedAtUs(text: string | undefined): bigint | null {
-  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z$/.exec(text ?? '');
-  if (match === null) return null;
-  const ms = Date.parse(`${match[1]}Z`);
-  return Number.isNaN(ms) ? null : BigInt(ms) * 1000n + BigInt(match[2] as string);
-}

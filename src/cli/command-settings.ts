@@ -3,7 +3,8 @@ import { hostname } from 'node:os';
 import { type Command, Option } from 'commander';
 import { loadSettings } from '../config/load-settings.ts';
 import { settingFlags } from '../config/setting-flags.ts';
-import { type SettingGroup, type SettingKey, type Settings, settingShape } from '../config/settings.ts';
+import type { SettingGroup } from '../config/setting-registry.ts';
+import { type SettingKey, type Settings, settingShape } from '../config/settings.ts';
 
 /** Adds the flags of the settings that a command uses. */
 export function addSettingFlags(

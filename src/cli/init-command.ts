@@ -1,9 +1,16 @@
 import type { Command } from 'commander';
 import type { WalrelayError } from '../core/walrelay-error.ts';
-import { initialize, newTableColumns } from '../relay/initialize.ts';
+import { type InitOptions, initialize, newTableColumns } from '../relay/initialize.ts';
 import { Ground } from '../relay/ground.ts';
 import { relayShape } from '../relay/relay-shape.ts';
 import { setupScript } from '../source/setup-sql.ts';
+import {
+  addSnapshotOptions,
+  initSnapshot,
+  requireSnapshot,
+  SNAPSHOT_HELP,
+  type SnapshotFlags,
+} from './init-snapshot.ts';
 import { printError } from './print-error.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
 
@@ -15,17 +22,23 @@ export function addInitCommand(program: Command): void {
     .option('--print-sql', 'print the SQL that a DBA would run, and change nothing')
     .addHelpText(
       'after',
-      `
+      `${SNAPSHOT_HELP}
+
 Examples:
   $ walrelay init --create-table
-  $ walrelay init --print-sql | psql "$DATABASE_URL"     then: walrelay init`,
+  $ walrelay init --print-sql | psql "$DATABASE_URL"     then: walrelay init
+  $ walrelay init --snapshot --dry-run                   count the rows that are there, and show the first entry
+  $ walrelay init --snapshot && walrelay run             publish them, then relay
+  $ walrelay init --snapshot --where 'processed_at IS NULL' --order-by id`,
     );
+  addSnapshotOptions(command);
   addSettingFlags(command, ['connections', 'outbox', 'columns']);
   command.action(() => init(command));
 }
 
 async function init(command: Command): Promise<void> {
-  const options = command.opts<{ createTable?: true; printSql?: true }>();
+  const options = command.opts<SnapshotFlags & { createTable?: true; printSql?: true; snapshot?: true }>();
+  if (options.snapshot !== true) requireSnapshot(options);
   const settings = commandSettings(command);
   if (options.printSql === true) {
     const shape = relayShape(settings);
@@ -34,14 +47,18 @@ async function init(command: Command): Promise<void> {
     process.stdout.write(setupScript(expected, newTable));
     return;
   }
-  await using ground = await Ground.open(settings, holderName());
-  await initialize(ground, {
+  const initOptions: InitOptions = {
     createTable: options.createTable === true,
     refuse,
     step: ({ what, isNew, detail }) => {
-      process.stdout.write(`${isNew ? 'created' : 'found  '}  ${what.padEnd(12)} ${detail}\n`);
+      // With --json standard output is for the result alone.
+      const out = options.json === true ? process.stderr : process.stdout;
+      out.write(`${isNew ? 'created' : 'found  '}  ${what.padEnd(12)} ${detail}\n`);
     },
-  });
+  };
+  if (options.snapshot === true) return initSnapshot(settings, options, initOptions);
+  await using ground = await Ground.open(settings, holderName());
+  await initialize(ground, initOptions);
   process.stdout.write('\nReady. Start the relay with: walrelay run\n');
 }
 

@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import { EXIT } from '../core/error-codes.ts';
+import { grouped } from '../core/grouped.ts';
 import { recover, type RecoveryReport } from '../recovery/recover.ts';
 import { planRecovery, type RecoveryPlan } from '../recovery/recovery-plan.ts';
 import { Ground } from '../relay/ground.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
+import { ProgressLine } from './progress-line.ts';
 import { RecoverProgress } from './recover-progress.ts';
 
 export function addRecoverCommand(program: Command): void {
@@ -65,7 +67,7 @@ async function runRecover(command: Command): Promise<void> {
     process.exitCode = EXIT.history;
     return;
   }
-  using progress = new RecoverProgress(process.stderr);
+  using progress = new RecoverProgress(process.stderr, new ProgressLine(process.stderr));
   const interrupted = () => {
     const again = isDryRun ? '' : ': run `walrelay recover --yes` again, it finishes what was begun';
     process.stderr.write(`\nwalrelay: interrupted${again}\n`);
@@ -136,8 +138,4 @@ function tellReport(report: RecoveryReport, isDryRun: boolean): void {
   } else {
     process.stdout.write('\nNothing was changed. To do it: walrelay recover --yes\n');
   }
-}
-
-function grouped(count: number): string {
-  return count.toLocaleString('en-US');
 }

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { ReadingConnection } from '../audit/reading-connection.ts';
 import { RedisByKey } from '../audit/redis-by-key.ts';
-import { count, grouped } from '../audit/render-report.ts';
 import { planReplay, type ReplayPlan, replay } from '../audit/replay.ts';
 import { clientConfig } from '../config/client-config.ts';
 import { selectOutbox } from '../config/select-outbox.ts';
 import { EXIT } from '../core/error-codes.ts';
+import { count, grouped } from '../core/grouped.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { addRangeOptions } from './audit-command.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';

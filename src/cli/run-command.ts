@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { PeriodicAudit } from '../audit/periodic-audit.ts';
-import { SETTING_GROUPS } from '../config/settings.ts';
+import { SETTING_GROUPS } from '../config/setting-registry.ts';
 import { componentLogger } from '../ops/logger.ts';
 import { RelayMetrics } from '../ops/metrics.ts';
 import { Relay } from '../relay/relay.ts';

@@ -1,5 +1,6 @@
 import type { SettingKey, Settings } from '../config/settings.ts';
 import { settingsForLog } from '../config/settings-for-log.ts';
+import { tlsWarnings } from '../config/tls-warnings.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
 import { type HealthReport, type HttpRoutes, startHttpServer } from '../ops/http-server.ts';
@@ -63,6 +64,7 @@ export async function runDaemon(
     { version, http: http?.url ?? 'off', settings: settingsForLog(settings, settingKeys) },
     'walrelay starts',
   );
+  for (const warning of tlsWarnings(settings)) logger.warn(warning);
   try {
     await work.run();
     logger.info('stopped');

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { findTlsParameterFault } from './postgres-tls.ts';
 import type { SettingKind } from './setting-kind.ts';
 
 /**
@@ -8,6 +9,7 @@ import type { SettingKind } from './setting-kind.ts';
 export function postgresUrl(): SettingKind<string> {
   return connectionUrl('a URL like postgres://user:password@host:5432/database', {
     schemes: ['postgres:', 'postgresql:'],
+    check: findTlsParameterFault,
   });
 }
 
@@ -16,6 +18,8 @@ export function redisUrl(): SettingKind<string> {
     schemes: ['redis:', 'rediss:'],
     check: (url) => {
       if (url.hostname === '') return 'it names no host';
+      // ioredis takes options out of the query, and this one for more than the scheme.
+      if (url.searchParams.has('tls')) return 'the scheme rediss:// asks for TLS, no parameter does';
       // ioredis would send SELECT with whatever stands there and fail only then, again and again.
       return /^\/?\d*$/.test(url.pathname) ? undefined : 'its path is not a database number';
     },

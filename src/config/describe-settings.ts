@@ -1,4 +1,5 @@
-import { type SettingGroup, type SettingKey, settingRegistry, settingShape } from './settings.ts';
+import { type SettingGroup, settingRegistry } from './setting-registry.ts';
+import { type SettingKey, settingShape } from './settings.ts';
 
 /** One setting with all of its names: for help text, the README, and for finding its value. */
 export interface SettingRow {

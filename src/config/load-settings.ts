@@ -4,12 +4,13 @@ import { CONFIG_FILE, describeSettings, type SettingRow } from './describe-setti
 import { nearestName } from './nearest-name.ts';
 import { OUTBOXES_KEY, resolveOutboxes, STRUCTURED_KEYS } from './resolve-outboxes.ts';
 import {
+  type CompleteValues,
   OUTBOX_KEYS,
   type OutboxSettings,
   type Settings,
-  type SettingValues,
   settingsSchema,
 } from './settings.ts';
+import { withoutLineEnd } from './secret-file.ts';
 
 export interface SettingSources {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -25,6 +26,8 @@ export interface SettingSources {
 interface Given {
   readonly where: string;
   readonly raw: unknown;
+  /** The file that holds nothing but this value. */
+  readonly path?: string;
 }
 
 /**
@@ -68,18 +71,20 @@ export function loadSettings(sources: SettingSources): Settings {
     show: showValue,
   });
   problems.push(...outboxProblems);
+  if (result.success && result.data.cleanup !== 'none' && outboxes.length > 1)
+    problems.push(`${file.path}: outboxes: cleanup is about one table; expected none with several outboxes`);
   if (!result.success || problems.length > 0) throw configInvalid(problems);
-  return deepFreeze(settingsOf(result.data, outboxes));
+  return deepFreeze({ ...settingsOf(result.data, outboxes), secretFiles: secretFilesOf(rows, given) });
 }
 
 /** Without those that are an outbox's: there may be several, so nobody shall read the ones at the top. */
 function settingsOf(
-  values: Omit<SettingValues, 'metaKey'> & { readonly metaKey: string },
+  values: CompleteValues,
   outboxes: readonly OutboxSettings[],
-): Settings {
+): Omit<Settings, 'secretFiles'> {
   const isOutbox = (key: string) => (OUTBOX_KEYS as readonly string[]).includes(key);
   const rest = Object.fromEntries(Object.entries(values).filter(([key]) => !isOutbox(key)));
-  return { ...(rest as Omit<Settings, 'outboxes'>), outboxes };
+  return { ...(rest as Omit<Settings, 'outboxes' | 'secretFiles'>), outboxes };
 }
 
 function openConfigFile(sources: SettingSources, rows: readonly SettingRow[]): ConfigFile {
@@ -114,8 +119,8 @@ function findValue(
   if (value !== undefined) return { given: { where: row.env, raw: value } };
   if (path !== undefined) {
     try {
-      const raw = readFile(path).replace(/(?:\r?\n)+$/, '');
-      return { given: { where: `${row.envFile} (${path})`, raw } };
+      const raw = withoutLineEnd(readFile(path));
+      return { given: { where: `${row.envFile} (${path})`, raw, path } };
     } catch (error) {
       return {
         problem: `${row.envFile}: ${path} can't be read (${reasonOf(error)}); expected a file with the value`,
@@ -127,6 +132,18 @@ function findValue(
     return { given: { where: `${file.path}: ${row.key}`, raw: file.values.get(row.key) } };
   }
   return {};
+}
+
+function secretFilesOf(
+  rows: readonly SettingRow[],
+  given: ReadonlyMap<string, Given>,
+): Settings['secretFiles'] {
+  return Object.fromEntries(
+    rows.flatMap(({ key, envFile }) => {
+      const path = given.get(key)?.path;
+      return envFile === undefined || path === undefined ? [] : [[key, { path, namedBy: envFile }]];
+    }),
+  );
 }
 
 /**

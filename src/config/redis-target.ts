@@ -1,10 +1,23 @@
-import type { HostPort, RedisTarget } from '../core/redis-target.ts';
+import type { RedisTarget } from '../core/redis-target.ts';
+import { currentSecret } from './current-secret.ts';
+import { readTlsPlan } from './read-tls-plan.ts';
+import { findRedisTlsFault, redisTls } from './redis-tls.ts';
+import { unreadable } from './secret-file.ts';
 import type { Settings } from './settings.ts';
 
 const REDIS_PORT = 6379;
 
+/**
+ * Where Redis is, and how to get in now: for each connection anew, since passwords and certificates may have been
+ * replaced. Throws SECRET_UNREADABLE.
+ */
 export function redisTarget(settings: Settings): RedisTarget {
-  const { redisUrl, redisMode, redisNodes, redisSentinelMaster, redisSentinelPassword } = settings;
+  const { redisMode, redisNodes, redisSentinelMaster } = settings;
+  const redisUrl = currentSecret(settings, 'redisUrl');
+  const redisSentinelPassword = currentSecret(settings, 'redisSentinelPassword');
+  const fault = findRedisTlsFault(redisUrl, settings);
+  if (fault !== undefined) throw unreadable(`the new REDIS_URL doesn't fit the settings: ${fault}`);
+  const plan = redisTls(redisUrl, settings);
   const { hostname, port } = new URL(redisUrl);
   const first = { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? REDIS_PORT : Number(port) };
   return {
@@ -13,18 +26,6 @@ export function redisTarget(settings: Settings): RedisTarget {
     seeds: [first, ...redisNodes],
     sentinelMaster: redisSentinelMaster,
     sentinelPassword: redisSentinelPassword === 'none' ? undefined : redisSentinelPassword,
+    tls: plan === null ? null : readTlsPlan(plan),
   };
-}
-
-/** Reads `host:port,host:port` or `none`; undefined when a part is neither. An IPv6 address stands in brackets. */
-export function parseHostPorts(text: string): readonly HostPort[] | undefined {
-  if (text === 'none') return [];
-  const nodes: HostPort[] = [];
-  for (const part of text.split(',')) {
-    const match = /^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]@/]+):(\d{1,5})$/.exec(part.trim());
-    const port = Number(match?.[2] ?? 0);
-    if (match === null || port < 1 || port > 65_535) return undefined;
-    nodes.push({ host: (match[1] as string).replace(/^\[|\]$/g, ''), port });
-  }
-  return nodes;
 }

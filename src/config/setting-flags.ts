@@ -1,5 +1,6 @@
 import { CONFIG_FILE, describeSettings } from './describe-settings.ts';
-import { SETTING_GROUPS, type SettingGroup, type SettingKey } from './settings.ts';
+import { SETTING_GROUPS, type SettingGroup } from './setting-registry.ts';
+import type { SettingKey } from './settings.ts';
 
 /** What commander's `option()` needs. Neither sets a default: loadSettings must see what was given and what was not. */
 export interface SettingFlag {

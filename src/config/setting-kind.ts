@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { formatByteSize, parseByteSize } from './byte-size.ts';
 import { type Durability, parseDurability } from '../core/durability.ts';
 import type { HostPort } from '../core/redis-target.ts';
-import { parseHostPorts } from './redis-target.ts';
+import { parseHostPorts } from './host-ports.ts';
 import { IDENTIFIER_BYTES_MAX, isIdentifier, parseTableName, type TableName } from './table-name.ts';
 
 /**
@@ -47,6 +47,34 @@ export function portOrOff(): SettingKind<number | 'off'> {
   );
 }
 
+export function millisecondsOrOff(range: { min: number; max: number }): SettingKind<number | 'off'> {
+  return orOff(milliseconds(range));
+}
+
+export function countOrOff(range: { min: number; max: number }): SettingKind<number | 'off'> {
+  return orOff(wholeNumber(range));
+}
+
+function orOff({ schema, accepts, placeholder }: SettingKind<number>): SettingKind<number | 'off'> {
+  const inWords = `${accepts}, or off`;
+  return {
+    schema: z.union([z.literal('off'), schema], { error: inWords }),
+    accepts: inWords,
+    placeholder,
+  };
+}
+
+/** Names of somebody else's, with commas between them. */
+export function names(): SettingKind<readonly string[]> {
+  const accepts = 'a name, several with commas between them, or none';
+  return kind(accepts, 'name,…', (raw) => {
+    if (typeof raw !== 'string') return undefined;
+    if (raw === 'none') return [];
+    const list = raw.split(',').map((name) => name.trim());
+    return list.every((name) => name !== '') ? list : undefined;
+  });
+}
+
 export function choice<const T extends string>(options: readonly T[]): SettingKind<T> {
   const accepts = `one of ${options.join(', ')}`;
   return {
@@ -82,10 +110,10 @@ export function columnOrNone(): SettingKind<string | null> {
 export function columnList(): SettingKind<readonly string[]> {
   const accepts = `a name of 1 to ${IDENTIFIER_BYTES_MAX} bytes, without quotes; several different ones with commas between them`;
   return kind(accepts, 'name,…', (raw) => {
-    const names: unknown = typeof raw === 'string' ? raw.split(',').map((name) => name.trim()) : raw;
-    if (!Array.isArray(names) || names.length === 0 || new Set(names).size < names.length) return undefined;
-    return names.every((name): name is string => typeof name === 'string' && isIdentifier(name))
-      ? names
+    const list: unknown = typeof raw === 'string' ? raw.split(',').map((name) => name.trim()) : raw;
+    if (!Array.isArray(list) || list.length === 0 || new Set(list).size < list.length) return undefined;
+    return list.every((name): name is string => typeof name === 'string' && isIdentifier(name))
+      ? list
       : undefined;
   });
 }
@@ -103,6 +131,10 @@ export function durability(): SettingKind<Durability> {
 export function hostPorts(): SettingKind<readonly HostPort[]> {
   const accepts = 'host:port, several with commas between them, or none';
   return kind(accepts, 'host:port,…', (raw) => (typeof raw === 'string' ? parseHostPorts(raw) : undefined));
+}
+
+export function path(): SettingKind<string> {
+  return text('the path of a file, or none', 'path', (given) => given !== '' && !given.includes('\0'));
 }
 
 /** Text with `${column}` placeholders. Whether the columns exist is for the guards to find out. */

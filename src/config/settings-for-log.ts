@@ -17,8 +17,17 @@ export function settingsForLog(
 }
 
 function loggable(settings: Settings): Record<string, string | number> {
-  const { databaseUrl, redisUrl, redisNodes, redisSentinelPassword, durability, outboxes, ...rest } =
-    settings;
+  const {
+    databaseUrl,
+    redisUrl,
+    redisNodes,
+    redisSentinelPassword,
+    durability,
+    outboxes,
+    trimIgnoredGroups,
+    secretFiles: _,
+    ...rest
+  } = settings;
   return {
     database: redactUrl(databaseUrl),
     redis: redactUrl(redisUrl),
@@ -27,6 +36,7 @@ function loggable(settings: Settings): Record<string, string | number> {
     ...(redisNodes.length === 0
       ? {}
       : { redisNodes: redisNodes.map(({ host, port }) => `${host}:${port}`).join(',') }),
+    trimIgnoredGroups: trimIgnoredGroups.join(',') || 'none',
     ...(redisSentinelPassword === 'none' ? {} : { redisSentinelSecret: '***' }),
     ...rest,
   };

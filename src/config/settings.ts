@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { GiB, KiB, MiB } from './byte-size.ts';
 import { checkTogether } from './check-together.ts';
+import { CLEAN_UP_SETTINGS } from './clean-up-settings.ts';
 import { postgresUrl, redisUrl } from './connection-url.ts';
 import {
   byteSize,
@@ -13,63 +14,25 @@ import {
   identifier,
   milliseconds,
   portOrOff,
-  type SettingKind,
   streamTemplate,
   tableName,
   text,
   wholeNumber,
 } from './setting-kind.ts';
+import type { NamedFile } from './secret-file.ts';
+import { dependentSetting, setting } from './setting-registry.ts';
 import type { OutboxMapping } from '../core/outbox-mapping.ts';
 import { isIdentifier, type TableName } from './table-name.ts';
+import { tlsSettings } from './tls-settings.ts';
+import { trimAgeMs, TRIM_SETTINGS } from './trim-settings.ts';
+
+const MINUTE_MS = 60_000;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /**
  * The only list of settings. Environment, file, flags, help text and the README's table all derive from this schema
  * and from what the registry notes beside each of its fields.
  */
-export const SETTING_GROUPS = [
-  'connections',
-  'outbox',
-  'columns',
-  'polling',
-  'http and logs',
-  'limits',
-  'timing',
-] as const;
-export type SettingGroup = (typeof SETTING_GROUPS)[number];
-
-export interface SettingMeta {
-  readonly group: SettingGroup;
-  readonly description: string;
-  /** What applies when nobody sets it, as a person would write it. Absent: the setting is required. */
-  readonly default?: string;
-  /** Set only where the name is not WALRELAY_ and the key. */
-  readonly env?: string;
-  /** Never shown; in the environment also given as the path of a file, `<env>_FILE`. */
-  readonly isSecret?: true;
-  readonly accepts: string;
-  readonly placeholder: string;
-}
-
-export const settingRegistry = z.registry<SettingMeta>();
-
-type Notes = Omit<SettingMeta, 'accepts' | 'placeholder'>;
-
-function setting<T>(kind: SettingKind<T>, notes: Notes): z.ZodType<T> {
-  const schema = notes.default === undefined ? kind.schema : kind.schema.prefault(notes.default);
-  settingRegistry.add(schema, { ...notes, accepts: kind.accepts, placeholder: kind.placeholder });
-  return schema;
-}
-
-/** Its default depends on another setting, so the object's transform fills it in. */
-function metaKeySetting(kind: SettingKind<string>, notes: Notes): z.ZodType<string | undefined> {
-  const schema = kind.schema.optional();
-  settingRegistry.add(schema, { ...notes, accepts: kind.accepts, placeholder: kind.placeholder });
-  return schema;
-}
-
-const MINUTE_MS = 60_000;
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-
 export const settingShape = {
   databaseUrl: setting(postgresUrl(), {
     group: 'connections',
@@ -112,6 +75,8 @@ export const settingShape = {
     },
   ),
 
+  ...tlsSettings,
+
   table: setting(tableName(), {
     group: 'outbox',
     default: 'public.outbox',
@@ -142,7 +107,7 @@ export const settingShape = {
       'How many streams ${partition} in a stream stands for; an event goes to the one of its aggregate id. Changed only when ' +
       'everything is confirmed.',
   }),
-  metaKey: metaKeySetting(
+  metaKey: dependentSetting(
     text('a Redis key', 'key', (key) => key !== ''),
     {
       group: 'outbox',
@@ -181,8 +146,7 @@ export const settingShape = {
     group: 'columns',
     default: 'created_at',
     description:
-      'The column that says when a row was inserted, by the clock of Postgres; none if there is none. For audit, replay ' +
-      'and explain.',
+      'The column that says when a row was inserted, by the clock of Postgres; or none. For audit, replay and clean-up.',
   }),
 
   pollIntervalMs: setting(milliseconds({ min: 1, max: 60 * MINUTE_MS }), {
@@ -223,6 +187,9 @@ export const settingShape = {
       description: 'A NOTIFY on this channel wakes `walrelay poll` before its interval is over.',
     },
   ),
+
+  ...CLEAN_UP_SETTINGS,
+  ...TRIM_SETTINGS,
 
   httpHost: setting(
     text('a host name or an address', 'host', (host) => /^[A-Za-z0-9._:%-]+$/.test(host)),
@@ -364,6 +331,15 @@ export type SettingKey = keyof typeof settingShape;
 
 export type SettingValues = { readonly [Key in SettingKey]: z.output<(typeof settingShape)[Key]> };
 
+export type CompleteValues = Omit<SettingValues, DependentKey> & {
+  readonly [Key in DependentKey]: Exclude<SettingValues[Key], undefined>;
+};
+
+type DependentKey = 'metaKey' | 'trimMaxAgeMs';
+
+/** The secrets that a connection is made with: see currentSecret. */
+export type SecretKey = 'databaseUrl' | 'redisUrl' | 'redisSentinelPassword';
+
 /** The settings that each outbox has for itself: where the file lists several, these are the defaults of each. */
 export const OUTBOX_KEYS = [
   'table',
@@ -385,15 +361,22 @@ export interface OutboxSettings extends OutboxMapping {
   readonly columnTime: string | null;
 }
 
-/** What every other part of Walrelay is given: complete, typed, deep-frozen. */
-export type Settings = Omit<SettingValues, 'metaKey' | OutboxKey> & {
-  readonly metaKey: string;
+/** What every other part of Walrelay is given: complete, typed, deep-frozen; plain data, since a worker gets a copy. */
+export type Settings = Omit<CompleteValues, OutboxKey> & {
   /** At least one. */
   readonly outboxes: readonly OutboxSettings[];
+  /** Where those that were given as a file are read anew. */
+  readonly secretFiles: { readonly [Key in SecretKey]?: NamedFile };
 };
 
 export const settingsSchema = z
   .object(settingShape)
   // Even when other fields were refused: an operator wants every problem in one go.
   .superRefine(checkTogether, { when: () => true })
-  .transform((values) => ({ ...values, metaKey: values.metaKey ?? `walrelay:${values.slot}` }));
+  .transform(
+    (values): CompleteValues => ({
+      ...values,
+      metaKey: values.metaKey ?? `walrelay:${values.slot}`,
+      trimMaxAgeMs: trimAgeMs(values),
+    }),
+  );

@@ -60,6 +60,8 @@ export const ERROR_CODES = {
     'Correct the settings named above; `walrelay run --help` lists them all.',
   ),
 
+  SECRET_UNREADABLE: retry('Put the file right; it is read again for the next session.'),
+
   // Postgres, unreachable or leaving: a new session mends it.
   PG_UNREACHABLE: retry('Check that the host and port of DATABASE_URL answer and that Postgres is up.'),
   PG_CONNECTION_LOST: retry('None needed: a new session starts from the slot.'),
@@ -80,7 +82,10 @@ export const ERROR_CODES = {
   WAL_LEVEL: operator(EXIT.database, "ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres."),
   TABLE_MISSING: operator(EXIT.database, 'Run `walrelay init --create-table`, or correct WALRELAY_TABLE.'),
   TABLE_UNSUITABLE: operator(EXIT.database, 'Use an ordinary, logged table as the outbox.'),
-  COLUMN_MISSING: operator(EXIT.database, 'Map the column with WALRELAY_COLUMN_…, or add it to the table.'),
+  COLUMN_MISSING: operator(
+    EXIT.database,
+    "Map the column with WALRELAY_COLUMN_…, or add it: to the table, or to the publication's column list.",
+  ),
   COLUMN_UNSUITABLE: operator(EXIT.database, 'Name a column of the kind that the message asks for.'),
   ROWS_NOT_SETTLED: operator(
     EXIT.database,
@@ -147,6 +152,18 @@ export const ERROR_CODES = {
   RECOVERY_IN_DOUBT: operator(
     EXIT.history,
     'Run `walrelay recover --yes --since TIME`: rows from then on that no stream holds are published, older ones are not.',
+  ),
+  SNAPSHOT_UNFINISHED: operator(
+    EXIT.history,
+    'Wait for the `walrelay init --snapshot` that runs; if none does, run it again: it goes on where the last one stopped.',
+  ),
+  SNAPSHOT_TOO_LATE: operator(
+    EXIT.history,
+    'Rows that no stream holds: `walrelay audit` finds them, `walrelay audit --repair` appends them, behind what was relayed.',
+  ),
+  SNAPSHOT_IN_DOUBT: operator(
+    EXIT.history,
+    'Run `walrelay init --snapshot --skip-published`: rows whose ids stand in the streams are skipped, all others published.',
   ),
   EPOCH_CHANGED: operator(EXIT.history, 'Somebody accepted a new epoch while this relay ran: restart it.'),
   FENCED: operator(EXIT.fenced, 'Another relay took over. Restart this one: it will stand by.'),

@@ -1,3 +1,5 @@
+import type { TlsOptions } from './tls-options.ts';
+
 /** Where Redis is: one server, the master that sentinels name, or the nodes of a cluster. */
 export interface RedisTarget {
   readonly url: string;
@@ -6,6 +8,8 @@ export interface RedisTarget {
   readonly seeds: readonly HostPort[];
   readonly sentinelMaster: string;
   readonly sentinelPassword: string | undefined;
+  /** For every connection, to sentinels and nodes as well; null: plain text. */
+  readonly tls: TlsOptions | null;
 }
 
 export interface HostPort {

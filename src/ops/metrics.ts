@@ -2,7 +2,9 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorCode } from '../core/error-codes.ts';
 import type { Lsn } from '../core/lsn.ts';
 import { AuditMetrics } from './audit-metrics.ts';
+import { CleanUpMetrics } from './clean-up-metrics.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
+import { TrimMetrics } from './trim-metrics.ts';
 
 export const RELAY_PHASES = [
   'connecting',
@@ -220,6 +222,18 @@ export class RelayMetrics {
   /** Metrics of the audit beside the relay; only there when it runs. */
   createAuditMetrics(): AuditMetrics {
     return new AuditMetrics(this.#registry, PREFIX);
+  }
+
+  #cleanUp: CleanUpMetrics | null = null;
+
+  /** Metrics of the clean-up; only there when it runs. Sessions come and go, the counts stay. */
+  get cleanUp(): CleanUpMetrics {
+    return (this.#cleanUp ??= new CleanUpMetrics(this.#registry, PREFIX));
+  }
+
+  /** Metrics of the trimming; only there when it runs. */
+  createTrimMetrics(): TrimMetrics {
+    return new TrimMetrics(this.#registry, PREFIX);
   }
 
   /** The page that Prometheus reads. */

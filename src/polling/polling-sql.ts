@@ -101,5 +101,5 @@ export function textArray(values: readonly string[]): string {
 }
 
 function lockKey(table: PolledTable): string {
-  return `hashtext('walrelay poll'), hashtext(${quoteLiteral(quoteQualified(table.name)).trim()})`;
+  return `hashtext('walrelay poll'), hashtext(${quoteLiteral(quoteQualified(table.name))})`;
 }

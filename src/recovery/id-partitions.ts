@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, mkdtempSync, openSync, readSync, rmdirSync, unlinkSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { SpillFile } from '../ops/spill-file.ts';
 
 /** Where a row goes that no stream holds. */
 export type RowVerdict = number;
@@ -16,17 +14,15 @@ export interface MissingRow {
  * Finds the rows whose ids no stream holds, however many there are of both, in bounded memory: digests of the ids are
  * spread by their first byte over files, and the files compared one pair at a time. An id that stands in several rows
  * is missing as often as there are more rows than entries: the last ones.
- *
- * The files lose their names as soon as they are open, so that nothing is left behind, not even by a kill -9.
  */
 export class IdPartitions implements Disposable {
-  readonly #held: Spill[] = [];
-  readonly #rows: Spill[] = [];
+  readonly #held: SpillFile[] = [];
+  readonly #rows: SpillFile[] = [];
 
   constructor() {
     for (let partition = 0; partition < PARTITION_COUNT; partition += 1) {
-      this.#held.push(new Spill());
-      this.#rows.push(new Spill());
+      this.#held.push(new SpillFile());
+      this.#rows.push(new SpillFile());
     }
   }
 
@@ -48,9 +44,9 @@ export class IdPartitions implements Disposable {
   /** The rows that no stream holds: in order within a partition, not across them. */
   *missing(): Generator<MissingRow> {
     for (let partition = 0; partition < PARTITION_COUNT; partition += 1) {
-      const rows = (this.#rows[partition] as Spill).read();
+      const rows = wholeOf(this.#rows[partition] as SpillFile);
       if (rows.length === 0) continue;
-      const held = new DigestCounts((this.#held[partition] as Spill).read());
+      const held = new DigestCounts(wholeOf(this.#held[partition] as SpillFile));
       for (let at = 0; at < rows.length; at += RECORD_BYTES) {
         if (held.take(rows, at)) continue;
         yield {
@@ -62,7 +58,7 @@ export class IdPartitions implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const spill of [...this.#held, ...this.#rows]) spill.close();
+    for (const file of [...this.#held, ...this.#rows]) file[Symbol.dispose]();
   }
 }
 
@@ -75,55 +71,10 @@ function partitionOf(digest: Buffer): number {
   return (digest[0] as number) % PARTITION_COUNT;
 }
 
-/** Bytes that are written once and then read whole; on disk beyond the first few. */
-class Spill {
-  #buffer: Buffer | null = null;
-  #length = 0;
-  #file: number | null = null;
-  #fileLength = 0;
-
-  append(bytes: Buffer, length: number): void {
-    this.#buffer ??= Buffer.allocUnsafeSlow(BUFFER_BYTES);
-    if (this.#length + length > BUFFER_BYTES) this.#flush(this.#buffer);
-    bytes.copy(this.#buffer, this.#length, 0, length);
-    this.#length += length;
-  }
-
-  read(): Buffer {
-    const all = Buffer.allocUnsafeSlow(this.#fileLength + this.#length);
-    let at = 0;
-    while (this.#file !== null && at < this.#fileLength) {
-      const count = readSync(this.#file, all, at, this.#fileLength - at, at);
-      if (count === 0) throw new Error('a temporary file is shorter than what was written to it');
-      at += count;
-    }
-    this.#buffer?.copy(all, at, 0, this.#length);
-    return all;
-  }
-
-  close(): void {
-    if (this.#file !== null) closeSync(this.#file);
-    this.#file = null;
-  }
-
-  #flush(buffer: Buffer): void {
-    this.#file ??= openNameless();
-    let at = 0;
-    while (at < this.#length) {
-      at += writeSync(this.#file, buffer, at, this.#length - at, this.#fileLength + at);
-    }
-    this.#fileLength += this.#length;
-    this.#length = 0;
-  }
-}
-
-function openNameless(): number {
-  const dir = mkdtempSync(join(tmpdir(), 'walrelay-'));
-  const path = join(dir, 'ids');
-  const file = openSync(path, 'wx+', 0o600);
-  unlinkSync(path);
-  rmdirSync(dir);
-  return file;
+function wholeOf(file: SpillFile): Buffer {
+  const all = Buffer.allocUnsafeSlow(file.byteCount);
+  file.read(all, 0, 0);
+  return all;
 }
 
 /** A table of the digests of one partition, with how often each was there. */
@@ -177,7 +128,6 @@ function isSame(a: Buffer, aAt: number, b: Buffer, bAt: number): boolean {
 }
 
 const PARTITION_COUNT = 64;
-const BUFFER_BYTES = 64 * 1024;
 const DIGEST_BYTES = 16;
 const ROW_BYTES = 6;
 const RECORD_BYTES = DIGEST_BYTES + ROW_BYTES + 1;

@@ -1,12 +1,11 @@
-import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Outbox } from '../route/outbox.ts';
+import { RowRouter } from '../route/row-router.ts';
 import type { StreamFacts } from '../sink/stream-ids.ts';
 import { ORDER_VALUES, orderedRowsSql, type RowOrder, type RowRange } from '../source/row-order.ts';
 import { idValueSql, type RowValues } from '../source/row-values.ts';
 import type { QualifiedName } from '../source/sql.ts';
 import type { SnapshotReader, TextRow } from '../source/snapshot-reader.ts';
 import type { IdPartitions } from './id-partitions.ts';
-import { RowRouter } from './row-router.ts';
 import { RowSet } from './row-set.ts';
 import { horizonOf, judgeRow, type LaneHistory, VERDICT } from './stream-horizon.ts';
 
@@ -37,6 +36,8 @@ export interface RowSource {
   readonly order: RowOrder;
   /** Rows from this literal of the order column on are published where no stream holds them, others never. */
   readonly since: string | null;
+  /** Only rows that fulfil this condition of SQL. */
+  readonly where: string | null;
   /** The database says nothing about its bytes (SQL_ASCII): values come as hex. */
   readonly isRaw: boolean;
 }
@@ -44,7 +45,8 @@ export interface RowSource {
 export interface HeldEntries {
   readonly partitions: IdPartitions;
   readonly streams: ReadonlyMap<string, StreamFacts>;
-  readonly lane: LaneHistory;
+  /** Null: no relay has ever appended anything, so whatever no stream holds is to be published. */
+  readonly lane: LaneHistory | null;
 }
 
 /** Reads the ids of all rows, and finds those that no stream holds and what is to become of them. */
@@ -53,12 +55,13 @@ export async function findMissingRows(
   held: HeldEntries,
   progress: (rows: number) => void,
 ): Promise<MissingRows> {
-  const judge = createJudge(source, held);
+  const { streams, lane } = held;
+  const judge = createJudge(source, streams, source.since === null ? lane : null);
   const idOf = (row: TextRow) => textOf(row[ORDER_VALUES], source.isRaw);
   const marks: RowMark[] = [{ row: 0, key: null, id: null }];
   let rowCount = 0;
   let previousKey: string | null = null;
-  await openCursor(source, scanValues(source), rangeFrom(source.since, source.since));
+  await openCursor(source, scannedValues(source), rangeFrom(source.since, source));
   for (;;) {
     const page = await source.reader.query(`FETCH ${ROWS_PER_PAGE} FROM walrelay_rows`);
     for (const row of page) {
@@ -102,8 +105,8 @@ export async function openCursor(
   await reader.query(`DECLARE walrelay_rows NO SCROLL CURSOR FOR\n${sql}`);
 }
 
-export function rangeFrom(key: string | null, since: string | null): RowRange {
-  return { from: key, withNulls: since === null };
+export function rangeFrom(key: string | null, source: Pick<RowSource, 'since' | 'where'>): RowRange {
+  return { from: key, withNulls: source.since === null, where: source.where };
 }
 
 export function textOf(value: string | null | undefined, isRaw: boolean): string {
@@ -111,31 +114,33 @@ export function textOf(value: string | null | undefined, isRaw: boolean): string
   return isRaw ? Buffer.from(value, 'hex').toString('utf8') : value;
 }
 
-/** The id and what the stream's name is made of. */
-function scanValues({ outbox, values, isRaw }: RowSource): string[] {
+/** The id and what the stream's name is made of: no more of a row is read to judge it. */
+function scannedValues({ outbox, values, isRaw }: RowSource): string[] {
   return [
     idValueSql(outbox.mapping.columnId, { isRaw }),
     ...outbox.routingSlots.map((slot) => values.sql[slot] as string),
   ];
 }
 
-function createJudge(source: RowSource, held: HeldEntries): (row: TextRow) => number {
-  const router = new RowRouter(source.outbox, source.isRaw);
-  const noStream = horizonOf(null, held.lane);
+/** `lane`: null where every row that no stream holds is to be published. */
+function createJudge(
+  source: RowSource,
+  streams: HeldEntries['streams'],
+  lane: LaneHistory | null,
+): (row: TextRow) => number {
+  const { outbox } = source;
+  const placeOf = (slot: number) => ORDER_VALUES + 1 + outbox.routingSlots.indexOf(slot);
+  const router = new RowRouter(outbox, placeOf, source);
+  const noStream = lane === null ? null : horizonOf(null, lane);
   const horizons = new Map(
-    [...held.streams].map(([name, facts]) => [name, horizonOf(facts, held.lane)] as const),
+    lane === null ? [] : [...streams].map(([name, facts]) => [name, horizonOf(facts, lane)] as const),
   );
   return (row) => {
-    let horizon = noStream;
-    try {
-      const name = router.route(row, (place) => ORDER_VALUES + 1 + place);
-      if (name === null) return VERDICT.dropped;
-      horizon = horizons.get(name) ?? noStream;
-    } catch (error) {
-      // An event that has no stream: if it has to be published, that will stop in front of it and name it.
-      if (!(error instanceof WalrelayError)) throw error;
-    }
-    if (source.since !== null) return VERDICT.republish;
+    // An event that has no stream: if it has to be published, that will stop in front of it and name it.
+    const found = router.find(row);
+    if (found === 'dropped') return VERDICT.dropped;
+    if (noStream === null) return VERDICT.republish;
+    const horizon = (found === 'none' ? undefined : horizons.get(found.stream)) ?? noStream;
     const made = row[1] ?? null;
     return judgeRow(made === null ? null : Number(made), horizon);
   };

@@ -1,23 +1,24 @@
 import { clientConfig } from '../config/client-config.ts';
-import { formatLsn, type Lsn, lsnToHex, parseLsn, ZERO_LSN } from '../core/lsn.ts';
+import { formatLsn, type Lsn, lsnToHex, ZERO_LSN } from '../core/lsn.ts';
 import { comparePositions, ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
 import type { LaneState } from '../sink/lane-state.ts';
-import { type Outbox, rolesOf } from '../route/outbox.ts';
-import { DurabilityWait } from '../sink/durability-wait.ts';
+import { RECOVERED_AT } from '../sink/recovery-script.ts';
 import { packShapes } from '../sink/packed-shapes.ts';
 import { RecoveryWriter } from '../sink/recovery-writer.ts';
-import { findStreams, readStreamIds, type StreamFacts } from '../sink/stream-ids.ts';
-import { findRowOrder, type RowOrder } from '../source/row-order.ts';
-import { rowValues } from '../source/row-values.ts';
-import { createExportedSlotSql } from '../source/setup-sql.ts';
-import { NO_LIMITS_SQL, SnapshotReader } from '../source/snapshot-reader.ts';
-import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
+import type { RowOrder } from '../source/row-order.ts';
+import { SnapshotReader } from '../source/snapshot-reader.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
+import { checkReadable } from './check-readable.ts';
+import { replaceSlot } from './exported-slot.ts';
 import { IdPartitions } from './id-partitions.ts';
-import { findMissingRows, type HeldEntries, type MissingRows, type RowSource } from './missing-rows.ts';
+import { keepEntries } from './keep-entries.ts';
+import { findMissingRows, type MissingRows, type RowSource } from './missing-rows.ts';
+import { type HeldIds, readHeld } from './read-held.ts';
+import { publishMissing } from './publish-missing.ts';
 import type { RecoveryPlan } from './recovery-plan.ts';
-import { republish } from './republish.ts';
+
 import type { LaneHistory } from './stream-horizon.ts';
 
 export interface RecoveryOptions {
@@ -67,20 +68,30 @@ export async function recover(
   const { settings } = ground;
   const isRaw = plan.catalog.server.serverEncoding === 'SQL_ASCII';
   await using reader = await SnapshotReader.open(clientConfig(settings, options.holder), { isRaw });
-  const sources = await checkTables(ground, reader, isRaw, options);
+  const selection = { orderColumn: options.orderColumn, since: options.since, where: null };
+  const sources: RowSource[] = [];
+  for (const outbox of ground.shape.outboxes)
+    sources.push(await checkReadable(outbox, reader, selection, { what: 'A recovery', isRaw }));
   using partitions = new DisposableList(sources.map(() => new IdPartitions()));
 
   const began = `began ${options.now().toISOString()}`;
   const state = takenLane(ground, plan, began);
   if (!options.isDryRun) await takeLanes(ground, plan, state, options.holder);
   options.step('reading the ids in the streams');
-  const held = await readHeld(ground, plan, partitions.list, options);
+  const held: HeldIds[] = [];
+  for (const [number, { outbox }] of sources.entries()) {
+    const before = held.reduce((sum, { entries }) => sum + entries, 0);
+    const ids = partitions.list[number] as IdPartitions;
+    held.push(
+      await readHeld(ground, outbox, ids, (entries) => options.count('entries', before + entries, null)),
+    );
+  }
 
   let slotLsn: Lsn | null = null;
   let snapshot: string | null = null;
   if (!options.isDryRun) {
-    ({ slotLsn, snapshot } = await replaceSlot(ground, plan, options));
-    options.step(`a new slot streams from ${formatLsn(slotLsn)}`);
+    const { postgres } = ground;
+    ({ slotLsn, snapshot } = await replaceSlot(postgres, settings.slot, plan.catalog, options.step));
   }
   await reader.begin(snapshot);
   options.step('comparing the rows of the table with them');
@@ -89,18 +100,22 @@ export async function recover(
     const [estimate] = await reader.query(estimateSql(quoteQualified(source.table)));
     const before = missing.reduce((sum, { rowCount }) => sum + rowCount, 0);
     const total = before + Number(estimate?.[0] ?? 0);
+    const ids = held[number] as HeldIds;
+    const lane: LaneHistory = {
+      hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
+      oldestCommittedUs: ids.oldestCommittedUs,
+      newestCommittedUs: ids.newestCommittedUs,
+    };
     missing.push(
-      await findMissingRows(source, held[number] as Held, (rows) =>
+      await findMissingRows(source, { ...ids, lane }, (rows) =>
         options.count('rows', before + rows, total > before + rows ? total : null),
       ),
     );
   }
   const found = report(held, missing);
   if (slotLsn === null) return found;
-  sources.forEach((source, number) => {
-    const doubtful = missing[number]?.doubtfulCount ?? 0;
-    if (doubtful > 0) throw inDoubt(doubtful, source, held[number] as Held);
-  });
+  const doubted = sources.find((_, number) => (missing[number]?.doubtfulCount ?? 0) > 0);
+  if (doubted !== undefined) throw inDoubt(found, doubted.order);
 
   const slotText = formatLsn(slotLsn);
   options.step(`publishing ${found.missing} events that no stream holds`);
@@ -110,176 +125,22 @@ export async function recover(
   for (const [number, source] of sources.entries()) {
     const before = published;
     const shapes = packShapes(source.outbox.shapes, { hasPosition: false });
-    published += await republish(source, missing[number] as MissingRows, {
+    published += await publishMissing(source, missing[number] as MissingRows, {
       settings,
       lanes: ground.lanes,
-      writer: await RecoveryWriter.open(ground.nodes, ground.lanes, shapes),
+      writer: await RecoveryWriter.open(ground.nodes, ground.lanes, { shapes, mark: RECOVERED_AT }),
       now: options.now,
+      command: 'walrelay recover',
       progress: async (count) => {
         options.count('published', before + count, found.missing);
         await note(before + count);
       },
     });
   }
-  await keepEntries(ground, options);
+  await keepEntries(ground, options.step);
   await ground.lanes.annotate({ recovery: '', floor: lsnToHex(slotLsn) });
-  await keepEntries(ground, options);
+  await keepEntries(ground, options.step);
   return { ...found, published, slotLsn: slotText, epoch: state.epoch };
-}
-
-/** What must not fail later: by then the fence is raised and the old slot gone. */
-async function checkTables(
-  ground: Ground,
-  reader: SnapshotReader,
-  isRaw: boolean,
-  options: RecoveryOptions,
-): Promise<RowSource[]> {
-  const sources: RowSource[] = [];
-  for (const { settings, outbox } of ground.shape.outboxes) {
-    requireId(outbox);
-    const order = await checkTable(settings.table, outbox, reader, options);
-    const bytea = await byteaColumns(settings.table, reader);
-    sources.push({
-      reader,
-      table: settings.table,
-      outbox,
-      values: rowValues(outbox, { isRaw, isBytea: (column) => bytea.has(column) }),
-      order,
-      since: options.since,
-      isRaw,
-    });
-  }
-  return sources;
-}
-
-/** Without it, nobody can tell which events stand in the streams. */
-function requireId(outbox: Outbox): void {
-  if (rolesOf(outbox).id !== null) return;
-  throw new WalrelayError(
-    'CONFIG_INVALID',
-    `the entries of ${outbox.mapping.name} have no field that is their event's id: what stands in the streams can't be told`,
-  );
-}
-
-async function checkTable(
-  name: QualifiedName,
-  outbox: Outbox,
-  reader: SnapshotReader,
-  options: RecoveryOptions,
-): Promise<RowOrder> {
-  const table = quoteQualified(name);
-  try {
-    const list = outbox.columns.map(quoteIdentifier).join(', ');
-    await reader.query(`SELECT ${list} FROM ${table} LIMIT 0`);
-    const order = await findRowOrder(reader, name, options.orderColumn);
-    if (options.since !== null) {
-      const key = quoteIdentifier(order.column);
-      await reader.query(
-        `SELECT 1 FROM ${table} WHERE ${key} >= ${quoteLiteral(options.since).trim()} LIMIT 0`,
-      );
-    }
-    return order;
-  } catch (error) {
-    if (error instanceof WalrelayError && error.code === 'PG_REFUSED' && options.since !== null) {
-      throw new WalrelayError(
-        'CONFIG_INVALID',
-        `--since ${JSON.stringify(options.since)}: ${error.message}`,
-        {
-          cause: error,
-          hint: `Give a value of the type of the column ${quoteIdentifier(options.orderColumn)}, as '2026-11-21 08:00+00'.`,
-        },
-      );
-    }
-    if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
-    throw new WalrelayError('PG_PRIVILEGE', error.message, {
-      cause: error,
-      hint:
-        `A recovery reads the table, which a relay does not: GRANT USAGE ON SCHEMA ${quoteIdentifier(name.schema)} TO …; ` +
-        `GRANT SELECT ON ${table} TO …; (with row security: a role that it does not apply to).`,
-    });
-  }
-}
-
-async function byteaColumns(table: QualifiedName, reader: SnapshotReader): Promise<ReadonlySet<string>> {
-  const rows = await reader.query(`SELECT attname FROM pg_attribute
-    WHERE attrelid = ${quoteLiteral(quoteQualified(table)).trim()}::regclass AND attnum > 0 AND atttypid = 'bytea'::regtype`);
-  return new Set(rows.map(([name]) => name ?? ''));
-}
-
-type Held = HeldEntries & { readonly entries: number };
-
-/** What the streams of each outbox hold. A stream of two outboxes is read for each. */
-async function readHeld(
-  ground: Ground,
-  plan: RecoveryPlan,
-  partitions: readonly IdPartitions[],
-  options: RecoveryOptions,
-): Promise<Held[]> {
-  const all: Held[] = [];
-  let entries = 0;
-  for (const [number, { outbox }] of ground.shape.outboxes.entries()) {
-    const ids = partitions[number] as IdPartitions;
-    const before = entries;
-    const streams = new Map<string, StreamFacts>();
-    let oldestCommittedUs: number | null = null;
-    let newestCommittedUs: number | null = null;
-    const patterns = new Set(outbox.templates.map(({ literals }) => literals.map(escapeGlob).join('*')));
-    for (const pattern of patterns) {
-      for (const node of ground.nodes.writers) {
-        for await (const name of findStreams(node, pattern)) {
-          if (streams.has(name)) continue;
-          const facts = await readStreamIds(node, name, rolesOf(outbox), (id) => {
-            ids.addHeld(id);
-            entries += 1;
-            if (entries % 1000 === 0) options.count('entries', entries, null);
-          });
-          streams.set(name, facts);
-          if (facts.oldestCommittedUs === null || facts.newestCommittedUs === null) continue;
-          oldestCommittedUs = Math.min(
-            oldestCommittedUs ?? Number.POSITIVE_INFINITY,
-            facts.oldestCommittedUs,
-          );
-          newestCommittedUs = Math.max(newestCommittedUs ?? 0, facts.newestCommittedUs);
-        }
-      }
-    }
-    const lane: LaneHistory = {
-      hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
-      oldestCommittedUs,
-      newestCommittedUs,
-    };
-    all.push({ partitions: ids, streams, lane, entries: entries - before });
-  }
-  options.count('entries', entries, null);
-  return all;
-}
-
-async function replaceSlot(
-  ground: Ground,
-  plan: RecoveryPlan,
-  options: RecoveryOptions,
-): Promise<{ readonly slotLsn: Lsn; readonly snapshot: string }> {
-  const { postgres, shape, settings } = ground;
-  await postgres.query(NO_LIMITS_SQL);
-  if (plan.catalog.slot !== null) {
-    await postgres.query(`SELECT pg_drop_replication_slot(${quoteLiteral(settings.slot).trim()})`);
-    options.step(`the old slot ${settings.slot} is dropped`);
-  }
-  const waiting = setInterval(() => {
-    options.step(
-      'waiting for transactions to end that are open: a slot begins after them (pg_stat_activity shows them)',
-    );
-  }, WAITING_NOTE_MS);
-  try {
-    const sql = createExportedSlotSql(shape.expected, plan.catalog.server.versionNumber);
-    const [row] = await postgres.query(sql);
-    const snapshot = row?.['snapshot_name'];
-    if (typeof snapshot !== 'string')
-      throw new WalrelayError('PG_PROTOCOL', 'the new slot came without a snapshot');
-    return { slotLsn: parseLsn(String(row?.['consistent_point'])), snapshot };
-  } finally {
-    clearInterval(waiting);
-  }
 }
 
 /**
@@ -301,6 +162,8 @@ function takenLane(ground: Ground, plan: RecoveryPlan, recovery: string): LaneSt
     publicationIdentity: catalog.publication?.identity ?? '',
     routing: ground.shape.routing,
     recovery,
+    // Every row of the table is accounted for by the end of it: the clean-up goes on where it was.
+    ...(lane?.cleanUp === undefined ? {} : { cleanUp: lane.cleanUp }),
   };
 }
 
@@ -322,24 +185,8 @@ async function takeLanes(
   await ground.lanes.raiseFence(state.epoch, holder);
 }
 
-/** Waits until what was written is durable: at the level that is set, and on the disk where Redis can tell. */
-async function keepEntries(ground: Ground, options: RecoveryOptions): Promise<void> {
-  const { durability, redisTimeoutMs } = ground.settings;
-  const wait = new DurabilityWait(durability, redisTimeoutMs, options.step);
-  for (const node of ground.nodes.writers) {
-    await wait.wait(node);
-    if (durability.level === 'fsync') continue;
-    try {
-      await node.command('waiting for the disk', 'WAITAOF', 1, 0, Math.min(2000, redisTimeoutMs / 2));
-    } catch (error) {
-      // Before Redis 7.2, or without an append-only file, or without the right: there is nothing to wait for.
-      if (error instanceof WalrelayError && error.disposition === 'retry') throw error;
-    }
-  }
-}
-
-function report(held: readonly Held[], missing: readonly MissingRows[]): RecoveryReport {
-  const newest = held.flatMap(({ lane }) => lane.newestCommittedUs ?? []);
+function report(held: readonly HeldIds[], missing: readonly MissingRows[]): RecoveryReport {
+  const newest = held.flatMap(({ newestCommittedUs }) => newestCommittedUs ?? []);
   const sumOf = (count: (rows: MissingRows) => number) => missing.reduce((sum, rows) => sum + count(rows), 0);
   return {
     streams: new Set(held.flatMap(({ streams }) => [...streams.keys()])).size,
@@ -355,21 +202,6 @@ function report(held: readonly Held[], missing: readonly MissingRows[]): Recover
   };
 }
 
-function inDoubt(doubtful: number, { order, outbox }: RowSource, { lane }: Held): WalrelayError {
-  const why = order.isTime
-    ? 'their streams are gone, hold no relayed entry or had entries deleted, or the rows are older than every entry'
-    : `the order column ${quoteIdentifier(order.column)} is no timestamptz, which could be compared with the entries`;
-  const newest =
-    lane.newestCommittedUs === null
-      ? ''
-      : ` The newest entry was committed at ${new Date(lane.newestCommittedUs / 1000).toISOString()}.`;
-  return new WalrelayError(
-    'RECOVERY_IN_DOUBT',
-    `${doubtful} rows are in no stream, and nothing tells whether they were relayed: ${why}.${newest} Nothing was published`,
-    { facts: { outbox: outbox.mapping.name } },
-  );
-}
-
 /** What is disposed together. */
 class DisposableList<T extends Disposable> implements Disposable {
   readonly list: readonly T[];
@@ -383,15 +215,20 @@ class DisposableList<T extends Disposable> implements Disposable {
   }
 }
 
+function inDoubt(found: RecoveryReport, order: RowOrder): WalrelayError {
+  const why = order.isTime
+    ? 'their streams are gone, hold no relayed entry or had entries deleted, or the rows are older than every entry'
+    : `the order column ${quoteIdentifier(order.column)} is no timestamptz, which could be compared with the entries`;
+  const newest =
+    found.newestCommitted === null ? '' : ` The newest entry was committed at ${found.newestCommitted}.`;
+  return new WalrelayError(
+    'RECOVERY_IN_DOUBT',
+    `${found.doubtful} rows are in no stream, and nothing tells whether they were relayed: ${why}.${newest} Nothing was published`,
+  );
+}
+
 function estimateSql(table: string): string {
   return `SELECT sum(greatest(c.reltuples, 0))::bigint FROM pg_class c
-    WHERE c.oid IN (SELECT relid FROM pg_partition_tree(${quoteLiteral(table).trim()}::regclass) WHERE isleaf
-                    UNION SELECT ${quoteLiteral(table).trim()}::regclass)`;
+    WHERE c.oid IN (SELECT relid FROM pg_partition_tree(${quoteLiteral(table)}::regclass) WHERE isleaf
+                    UNION SELECT ${quoteLiteral(table)}::regclass)`;
 }
-
-/** SCAN's patterns. https://redis.io/docs/latest/commands/keys/ */
-function escapeGlob(literal: string): string {
-  return literal.replaceAll(/[\\*?[\]^]/g, '\\$&');
-}
-
-const WAITING_NOTE_MS = 10_000;

@@ -1,9 +1,10 @@
 import { formatLsn } from '../core/lsn.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
+import { snapshotUnfinished } from '../relay/history-guard.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
-import { findProblems, isLost } from '../source/preflight.ts';
+import { findProblems, isLost, whyLost } from '../source/preflight.ts';
 import { slotLockSql } from '../source/slot-lock.ts';
 import { quoteLiteral } from '../source/sql.ts';
 import type { SystemIdentity } from '../source/system-identity.ts';
@@ -44,6 +45,7 @@ export async function planRecovery(ground: Ground): Promise<RecoveryPlan> {
     );
   }
   const lane = await ground.lanes.read();
+  if (lane?.snapshot !== undefined) throw snapshotUnfinished(settings.slot, lane.snapshot);
   const identity = await ground.readIdentity();
   const reason =
     catalog.slot === null
@@ -79,7 +81,7 @@ const MENDED: ReadonlySet<string> = new Set(['RECOVERY_UNFINISHED', 'REDIS_BEHIN
 function healthySlot(slot: string): WalrelayError {
   return new WalrelayError(
     'SLOT_HEALTHY',
-    `the slot ${quoteLiteral(slot).trim()} is there and holds its WAL: nothing has to be recovered`,
+    `the slot ${quoteLiteral(slot)} is there and holds its WAL: nothing has to be recovered`,
   );
 }
 
@@ -87,8 +89,7 @@ function describe(slot: string, catalog: Catalog, lane: LaneState | null): strin
   const findings: string[] = [];
   if (catalog.slot === null) findings.push(`The slot ${slot} does not exist.`);
   else if (isLost(catalog.slot)) {
-    const why = catalog.slot.invalidationReason ?? catalog.slot.walStatus ?? 'no reason given';
-    findings.push(`The slot ${slot} was invalidated (${why}): the WAL it needs is gone.`);
+    findings.push(`The slot ${slot} was invalidated (${whyLost(catalog.slot)}): the WAL it needs is gone.`);
   }
   if (lane?.recovery !== undefined) {
     findings.push(

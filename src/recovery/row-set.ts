@@ -3,6 +3,16 @@ export class RowSet {
   #bits = new Uint8Array(1024);
   #size = 0;
   #first = Number.POSITIVE_INFINITY;
+  #isWhole = false;
+
+  /** The rows from 0 on, `count` of them. */
+  static whole(count: number): RowSet {
+    const set = new RowSet();
+    set.#isWhole = true;
+    set.#size = count;
+    set.#first = 0;
+    return set;
+  }
 
   get size(): number {
     return this.#size;
@@ -26,6 +36,7 @@ export class RowSet {
   }
 
   has(row: number): boolean {
+    if (this.#isWhole) return row < this.#size;
     return (((this.#bits[Math.floor(row / 8)] ?? 0) >> (row % 8)) & 1) === 1;
   }
 

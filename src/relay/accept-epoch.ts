@@ -72,6 +72,12 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
         'finish it.',
     );
   }
+  if (trouble?.code === 'SNAPSHOT_UNFINISHED') {
+    consequences.push(
+      'A snapshot was begun and not ended: rows that it has not published yet, and that were there before the slot, stay ' +
+        'missing. `walrelay init --snapshot` would finish it.',
+    );
+  }
   const watermark = replaces === null ? ORIGIN : watermarkIn(trouble, replaces.watermark);
   if (replaces !== null && comparePositions(watermark, ORIGIN) === 0 && !keepsWatermark(trouble)) {
     consequences.push(
@@ -178,7 +184,13 @@ async function findTrouble(
 
 /** In the same unbroken WAL the watermark still tells what stands in the streams; in another it would skip events. */
 function keepsWatermark(trouble: WalrelayError | null): boolean {
-  const sameWal = ['REDIS_BEHIND', 'PUBLICATION_CHANGED', 'SLOT_MISSING', 'RECOVERY_UNFINISHED'];
+  const sameWal = [
+    'REDIS_BEHIND',
+    'PUBLICATION_CHANGED',
+    'SLOT_MISSING',
+    'RECOVERY_UNFINISHED',
+    'SNAPSHOT_UNFINISHED',
+  ];
   return trouble === null || sameWal.includes(trouble.code);
 }
 

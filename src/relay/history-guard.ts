@@ -68,6 +68,7 @@ export function checkHistory(history: History): void {
       `a recovery of the slot ${slot} was begun and has not ended (${lane.recovery})`,
     );
   }
+  if (lane.snapshot !== undefined) throw snapshotUnfinished(slot, lane.snapshot);
   const confirmedLsn = catalog.slot?.confirmedLsn ?? null;
   if (confirmedLsn !== null && lane.floorLsn < confirmedLsn) {
     throw new WalrelayError(
@@ -81,6 +82,14 @@ export function checkHistory(history: History): void {
   const publicationIdentity = catalog.publication?.identity ?? '';
   if (lane.publicationIdentity !== publicationIdentity)
     throw publicationChanged(lane.publicationIdentity, publicationIdentity);
+}
+
+/** Rows that were there before the slot have yet to be published: nothing that the slot sends may come in front of them. */
+export function snapshotUnfinished(slot: string, progress: string): WalrelayError {
+  return new WalrelayError(
+    'SNAPSHOT_UNFINISHED',
+    `a snapshot for the slot ${slot} was begun and has not ended (${progress})`,
+  );
 }
 
 /**
@@ -106,7 +115,6 @@ function checkPart(part: LanePart, epoch: number, confirmedLsn: Lsn): void {
   );
 }
 
-/** `problems`: what is wrong with the publication as it is now; its fix comes before the new epoch. */
 /** The newest floor that was noted for a lane and confirmed, when the lane no longer remembers it. */
 export function lostFloor(part: LanePart, confirmedLsn: Lsn): Lsn | null {
   const provenLsn = part.notedLsns.findLast((lsn) => lsn <= confirmedLsn);
@@ -114,6 +122,7 @@ export function lostFloor(part: LanePart, confirmedLsn: Lsn): Lsn | null {
   return part.state !== null && part.state.floorLsn >= provenLsn ? null : provenLsn;
 }
 
+/** `problems`: what is wrong with the publication as it is now; its fix comes before the new epoch. */
 export function publicationChanged(
   before: string,
   now: string,
@@ -135,12 +144,23 @@ const WAY_ON =
   'what may be missing. If inserts into the table were published all the time, nothing is.';
 
 /** The slot is there, Redis knows nothing. Whether that is a fresh start or a loss, the slot's position tells. */
-export function laneMissing(metaKey: string, catalog: Catalog, isFresh: boolean): WalrelayError {
+export function laneMissing(
+  { metaKey, slot }: { readonly metaKey: string; readonly slot: string },
+  catalog: Catalog,
+  isFresh: boolean,
+): WalrelayError {
   const confirmed = catalog.slot?.confirmedLsn;
   if (isFresh) {
     return new WalrelayError('LANE_MISSING', `the slot is new and Redis has no lane state ${metaKey} yet`, {
       hint: 'Run `walrelay init`: it writes the lane state.',
     });
+  }
+  if (catalog.slot !== null && isFreshSnapshotSlot(catalog, slot)) {
+    return new WalrelayError(
+      'LANE_MISSING',
+      `the slot is new, began with a snapshot, and Redis has no lane state ${metaKey}: it lost what was published`,
+      { hint: 'Run `walrelay init --snapshot`: it publishes the rows that no stream holds.' },
+    );
   }
   return new WalrelayError(
     'LANE_MISSING',
@@ -152,6 +172,18 @@ export function laneMissing(metaKey: string, catalog: Catalog, isFresh: boolean)
 
 /** As long as nothing was confirmed past the slot's creation, a missing lane state is a fresh start, not a loss. */
 export function isFreshSlot(catalog: Catalog, slot: string): boolean {
+  return isNoted(catalog, slot, false);
+}
+
+/** The same for a slot that began with a snapshot: a fresh start begins with the snapshot once more. */
+export function isFreshSnapshotSlot(catalog: Catalog, slot: string): boolean {
+  return isNoted(catalog, slot, true);
+}
+
+function isNoted(catalog: Catalog, slot: string, hasSnapshot: boolean): boolean {
   const confirmedLsn = catalog.slot?.confirmedLsn ?? null;
-  return confirmedLsn !== null && catalog.publication?.comment === freshSlotComment(slot, confirmedLsn);
+  return (
+    confirmedLsn !== null &&
+    catalog.publication?.comment === freshSlotComment(slot, confirmedLsn, hasSnapshot)
+  );
 }

@@ -1,6 +1,7 @@
 import { formatLsn, type Lsn } from '../core/lsn.ts';
 import { ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import type { Catalog } from '../source/catalog.ts';
 import { findProblems } from '../source/preflight.ts';
 import {
   createPublicationSql,
@@ -11,7 +12,7 @@ import {
 } from '../source/setup-sql.ts';
 import { type CreatedSlot, createSlot } from './create-slot.ts';
 import type { Ground } from './ground.ts';
-import { isFreshSlot, laneMissing } from './history-guard.ts';
+import { isFreshSlot, laneMissing, snapshotUnfinished } from './history-guard.ts';
 import type { RelayShape } from './relay-shape.ts';
 
 export interface InitStep {
@@ -32,17 +33,46 @@ export interface InitOptions {
  * It never replaces a slot and never overwrites a lane state.
  */
 export async function initialize(ground: Ground, options: InitOptions): Promise<void> {
-  const { postgres, shape, settings, lanes } = ground;
-  const names = shape.expected;
-  await postgres.query(initLockSql(names));
+  const { postgres, settings, lanes } = ground;
+  const before = await prepareOutbox(ground, options, SLOT_TO_BE_MADE);
+
+  let isNewSlot = false;
+  if (before.slot === null) {
+    const laneBefore = await lanes.read();
+    if (laneBefore?.snapshot !== undefined) throw snapshotUnfinished(settings.slot, laneBefore.snapshot);
+    if (laneBefore !== null) throw slotGone(settings.slot, laneBefore.floorLsn);
+    const created = await createSlot(postgres, settings.slot, before.server);
+    isNewSlot = true;
+    await noteSlot(ground);
+    options.step({ what: 'slot', isNew: true, detail: describeSlot(settings.slot, created) });
+  } else {
+    options.step({ what: 'slot', isNew: false, detail: settings.slot });
+  }
+  await initializeLane(ground, isNewSlot, options.step);
+}
+
+const SLOT_TO_BE_MADE: ReadonlySet<string> = new Set(['SLOT_MISSING']);
+
+/**
+ * Table (if asked) and publication, under the lock that inits take turns with. `slotProblems`: those of the slot that whoever
+ * comes next deals with. Returns the catalog as it was.
+ */
+export async function prepareOutbox(
+  ground: Ground,
+  options: InitOptions,
+  slotProblems: ReadonlySet<string>,
+): Promise<Catalog> {
+  const { settings } = ground;
+  const names = ground.shape.expected;
+  await ground.postgres.query(initLockSql(names));
   const before = await ground.readCatalog();
   const mends = new Set([
     'PUBLICATION_MISSING',
-    'SLOT_MISSING',
+    ...slotProblems,
     ...(options.createTable ? ['TABLE_MISSING'] : []),
   ]);
   const [only] = options.createTable ? before.tables : [];
-  const newTable = only?.table === null ? newTableColumns(shape) : null;
+  const newTable = only?.table === null ? newTableColumns(ground.shape) : null;
   options.refuse(findProblems(before, names).filter(({ code }) => !mends.has(code)));
 
   for (const [place, { table }] of names.tables.entries()) {
@@ -56,21 +86,9 @@ export async function initialize(ground: Ground, options: InitOptions): Promise<
 
   // What is there now must be right before a slot begins to hold WAL for it.
   const problems = findProblems(await ground.readCatalog(), names);
-  options.refuse(problems.filter(({ code }) => code !== 'SLOT_MISSING'));
+  options.refuse(problems.filter(({ code }) => !slotProblems.has(code)));
   options.step({ what: 'publication', isNew: before.publication === null, detail: settings.publication });
-
-  let isNewSlot = false;
-  if (before.slot === null) {
-    const laneBefore = await lanes.read();
-    if (laneBefore !== null) throw slotGone(settings.slot, laneBefore.floorLsn);
-    const created = await createSlot(postgres, settings.slot, before.server);
-    isNewSlot = true;
-    await noteSlot(ground);
-    options.step({ what: 'slot', isNew: true, detail: describeSlot(settings.slot, created) });
-  } else {
-    options.step({ what: 'slot', isNew: false, detail: settings.slot });
-  }
-  await initializeLane(ground, isNewSlot, options.step);
+  return before;
 }
 
 function describeSlot(name: string, { lsn, isFailover, refusal }: CreatedSlot): string {
@@ -95,7 +113,7 @@ async function initializeLane(
   }
   const confirmedLsn = catalog.slot?.confirmedLsn ?? null;
   if (confirmedLsn === null || !(isNewSlot || isFreshSlot(catalog, settings.slot))) {
-    throw laneMissing(settings.metaKey, catalog, false);
+    throw laneMissing(settings, catalog, false);
   }
   const isWritten = await lanes.write(
     {
@@ -168,9 +186,9 @@ async function create(ground: Ground, sql: string): Promise<void> {
 }
 
 /** Only evidence for later: a role that doesn't own the publication can't write it, and nothing depends on it now. */
-async function noteSlot(ground: Ground): Promise<void> {
+export async function noteSlot(ground: Ground, hasSnapshot = false): Promise<void> {
   try {
-    await ground.postgres.query(noteSlotSql(ground.shape.expected));
+    await ground.postgres.query(noteSlotSql(ground.shape.expected, hasSnapshot));
   } catch (error) {
     if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
   }

@@ -4,18 +4,21 @@ import type { RelayMetrics } from '../ops/metrics.ts';
 import { SessionLoop, type SessionLoopStatus } from '../ops/session-loop.ts';
 import { relayShape } from './relay-shape.ts';
 import { Session } from './session.ts';
+import { Trimming } from '../trimming/trimming.ts';
 import { WalGuardian, type WalReport } from './wal-guardian.ts';
 
 /** The daemon behind `walrelay run`: sessions that stream. */
 export class Relay {
   readonly #loop: SessionLoop;
   readonly #guardian: WalGuardian;
+  readonly #trimming: Trimming | null;
 
   constructor(options: RelayOptions) {
     const { settings, logger, metrics, holder } = options;
     this.#guardian = new WalGuardian({ settings, logger, metrics, holder });
     let isStealing = options.isStealing ?? false;
     const renamedOids = new Map<string, number>();
+    this.#trimming = Trimming.start({ settings, logger, createMetrics: () => metrics.createTrimMetrics() });
     this.#loop = new SessionLoop({
       settings,
       logger,
@@ -46,6 +49,8 @@ export class Relay {
           holder,
           streaming: works,
           renamed: (outbox, tableOid) => renamedOids.set(outbox, tableOid),
+          claimed: (state) => this.#trimming?.hold(state),
+          routed: (stream) => this.#trimming?.note(stream),
           takeSteal: () => {
             // Once: two relays that are both told to steal would take the slot from each other for ever.
             const isAsked = isStealing;
@@ -75,6 +80,7 @@ export class Relay {
       await this.#loop.run();
     } finally {
       this.#guardian.stop();
+      this.#trimming?.stop();
     }
   }
 }

@@ -28,14 +28,16 @@ export function routingIdentity(
  * Whether the routing is to be noted in the lane. Throws ROUTING_CHANGED when it changed while events were under way: they
  * may stand in their former streams already, and their successors would overtake them in others.
  */
-export function checkRouting(facts: {
-  /** As the lane remembers it; undefined: it was written before there was such a thing. */
-  readonly noted: string | undefined;
-  readonly routing: string;
-  readonly watermark: Position;
-  readonly confirmedLsn: Lsn;
-}): boolean {
-  const { noted, routing, watermark, confirmedLsn } = facts;
+export function checkRouting(
+  lane: {
+    /** Undefined: it was written before there was such a thing. */
+    readonly routing?: string | undefined;
+    readonly watermark: Position;
+  },
+  routing: string,
+  confirmedLsn: Lsn,
+): boolean {
+  const { routing: noted, watermark } = lane;
   if (noted === undefined) return routing !== '';
   if (noted === routing) return false;
   const isDrained = comparePositions(watermark, ORIGIN) === 0 || watermark.commitLsn < confirmedLsn;

@@ -1,3 +1,4 @@
+import { CleanUp } from '../clean-up/clean-up.ts';
 import { clientConfig } from '../config/client-config.ts';
 import { redisExpectations } from '../config/redis-expectations.ts';
 import { redisTarget } from '../config/redis-target.ts';
@@ -43,6 +44,7 @@ export class Session {
   #redis: RedisNodes | null = null;
   #watch: CatalogWatch | null = null;
   #streaming: Streaming | null = null;
+  #cleanUp: CleanUp | null = null;
   #isStopRequested = false;
   #lastSignMs = performance.now();
 
@@ -74,6 +76,7 @@ export class Session {
       if (ended.code !== 'ABORTED') throw ended;
     } finally {
       this.#enter('closed');
+      this.#cleanUp?.stop();
       this.#streaming?.stop();
       this.#watch?.destroy();
       this.#postgres?.destroy();
@@ -145,7 +148,7 @@ export class Session {
     const { settings } = this.#options;
     const lane = await lanes.read();
     if (lane === null) {
-      throw laneMissing(settings.metaKey, guarded.catalog, isFreshSlot(guarded.catalog, settings.slot));
+      throw laneMissing(settings, guarded.catalog, isFreshSlot(guarded.catalog, settings.slot));
     }
     await guardHistory(postgres, settings, { lane, ...guarded });
     return lane;
@@ -243,10 +246,8 @@ export class Session {
     const confirmedLsn = catalog.slot?.confirmedLsn;
     if (confirmedLsn === undefined || confirmedLsn === null)
       throw new WalrelayError('BUG', 'a slot without a position');
-    const { watermark, routing: noted } = state;
-    if (checkRouting({ noted, routing: shape.routing, watermark, confirmedLsn }))
-      await lanes.annotate({ routing: shape.routing });
-
+    if (checkRouting(state, shape.routing, confirmedLsn)) await lanes.annotate({ routing: shape.routing });
+    this.#options.claimed(state);
     const streaming = new Streaming({
       settings,
       shape,
@@ -272,6 +273,7 @@ export class Session {
       }),
       walSenderTimeoutMs: catalog.server.walSenderTimeoutMs,
       progressed: () => this.#options.progressed(),
+      routed: (stream) => this.#options.routed(stream),
     });
     this.#streaming = streaming;
     if (catalog.server.serverEncoding === 'SQL_ASCII') {
@@ -296,9 +298,18 @@ export class Session {
       'streaming',
     );
 
+    this.#cleanUp = CleanUp.start({
+      ...this.#options,
+      lanes,
+      state,
+      catalog,
+      walSenderPid: postgres.walSenderPid,
+    });
+
     const stopped = this.#stop.promise.then(() => new WalrelayError('ABORTED', 'asked to stop'));
     const reason = await Promise.race([streaming.ended, stopped]);
     if (!MAY_DRAIN.has(reason.code) && reason.disposition !== 'poison') throw reason;
+    this.#cleanUp?.stop();
     this.#enter('draining');
     metrics.setPhase('draining');
     try {
@@ -360,6 +371,10 @@ export interface SessionOptions {
   streaming(): void;
   /** A batch was accepted, or a position confirmed. */
   progressed(): void;
+  /** From here on this session alone may write. */
+  claimed(state: Pick<LaneState, 'epoch' | 'fence'>): void;
+  /** Events go to this stream; told once for each, at least. */
+  routed(stream: string): void;
 }
 
 interface Guarded {

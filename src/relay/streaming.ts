@@ -48,7 +48,10 @@ export class Streaming {
     this.#tracker = tracker;
     this.#liveness = computeLiveness(settings, options.walSenderTimeoutMs);
     this.#pump = new Pump({
-      routers: shape.createRouters((stream) => lanes.laneOf(stream)),
+      routers: shape.createRouters((stream) => {
+        options.routed(stream);
+        return lanes.laneOf(stream);
+      }),
       shapes: shape.appending.shapes,
       tracker,
       isSingleLane: settings.redisMode !== 'cluster',
@@ -305,6 +308,8 @@ export interface StreamingOptions {
   readonly walSenderTimeoutMs: number;
   /** A batch was accepted, or a position confirmed. */
   progressed(): void;
+  /** Events go to this stream; told once for each, at least. */
+  routed(stream: string): void;
 }
 
 const XLOG_DATA = 0x77; // 'w'

@@ -22,7 +22,7 @@ export class WalGuardian {
   constructor(options: WalGuardianOptions) {
     const { settings, holder } = options;
     this.#options = options;
-    this.#watch = new WalWatch(clientConfig(settings, guardianName(holder)), settings.slot);
+    this.#watch = new WalWatch(() => clientConfig(settings, guardianName(holder)), settings.slot);
     this.#budget = new WalBudget({ retainedWarnBytes: settings.walRetainedWarnBytes });
   }
 

@@ -8,7 +8,7 @@
  */
 
 import type { PackedShapes } from './packed-shapes.ts';
-import { type Script, scriptOf } from './script.ts';
+import { LoadedScript } from './loaded-script.ts';
 import { xaddLua } from './xadd-lua.ts';
 
 /** Names of the lane state's fields (one hash). `v` is the version of this format. */
@@ -48,11 +48,21 @@ end
  *
  * Generated from the shapes of the relay's entries: what is constant in them stands in the script.
  */
-export function compileAppendScript(packed: PackedShapes): Script {
+export function compileAppendScript(packed: PackedShapes): LoadedScript {
   const { stride } = packed;
-  return scriptOf(`${CHECK_HOLDER}${IS_BEFORE}
+  return new LoadedScript(`${CHECK_HOLDER}${IS_BEFORE}
 local watermark = lane[3]
 if is_before(watermark, ARGV[3]) then return redis.error_reply('GAP the watermark is ' .. watermark) end
+-- Where the watermark can't be written nothing must be appended: it would be appended again. Redis 6.2 can't be asked
+-- whether it can; there it is written as it stands.
+if redis.acl_check_cmd then
+  if not redis.acl_check_cmd('HSET', KEYS[1], 'watermark', watermark) then
+    return redis.error_reply("NOPERM the user may not run the 'hset' command on the lane state")
+  end
+else
+  local written = redis.pcall('HSET', KEYS[1], 'watermark', watermark)
+  if type(written) == 'table' and written.err then return written end
+end
 local v = cmsgpack.unpack(ARGV[6])
 local count = tonumber(ARGV[5])
 local resent = watermark ~= ARGV[3]

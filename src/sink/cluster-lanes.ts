@@ -155,7 +155,7 @@ export class ClusterLanes implements LaneSet {
   }
 
   #keyOf(tag: string): string {
-    return `${this.#key}:{${tag}}`;
+    return laneKey(this.#key, tag);
   }
 
   #add(lane: ClusterLane): number {
@@ -259,6 +259,11 @@ class FloorNotes {
     this.#notedLsns = from === -1 ? all : all.slice(from);
     return this.#notedLsns.map(lsnToHex).join(',');
   }
+}
+
+/** The hash of the lane of a hash tag, in the slot of the streams that have the tag. `key`: that of the control state. */
+export function laneKey(key: string, tag: string): string {
+  return `${key}:{${tag}}`;
 }
 
 const FIELD = 'lane:';

@@ -1,6 +1,7 @@
 import type { HostPort, RedisTarget } from '../core/redis-target.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import { RedisConnection } from './redis-connection.ts';
+import { unknownReply } from './redis-reply.ts';
 
 /** Which master owns which hash slots, as one node of the cluster says. */
 export interface ClusterSlots {
@@ -47,7 +48,7 @@ export function parseClusterSlots(reply: unknown, asked: HostPort): ClusterSlots
     const [first, last, node] = entry as [unknown, unknown, unknown];
     const [host, port] = Array.isArray(node) ? (node as unknown[]) : [];
     if (typeof first !== 'number' || typeof last !== 'number' || typeof port !== 'number') {
-      throw new WalrelayError('REDIS_REFUSED', 'CLUSTER SLOTS gave an answer that is none');
+      throw unknownReply('CLUSTER SLOTS');
     }
     const at: HostPort = { host: typeof host === 'string' && host !== '' ? host : asked.host, port };
     let master = masters.findIndex((known) => known.host === at.host && known.port === at.port);

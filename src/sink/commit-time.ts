@@ -36,3 +36,11 @@ const POSTGRES_EPOCH_MS = 946_684_800_000; // 2000-01-01T00:00:00Z
 export function postgresTimeToUnixMs(us: bigint): number {
   return POSTGRES_EPOCH_MS + Number(us / 1000n);
 }
+
+/** Reads what the formatter writes, as microseconds since 1970; null for anything else. */
+export function parseCommittedAtUs(text: string | undefined): bigint | null {
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z$/.exec(text ?? '');
+  if (match === null) return null;
+  const ms = Date.parse(`${match[1]}Z`);
+  return Number.isNaN(ms) ? null : BigInt(ms) * 1000n + BigInt(match[2] as string);
+}

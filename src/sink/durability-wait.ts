@@ -1,7 +1,8 @@
-import type { Durability } from '../core/durability.ts';
-import { formatDurability } from '../core/durability.ts';
+import { type Durability, formatDurability } from '../core/durability.ts';
+import type { ErrorCode } from '../core/error-codes.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { unknownReply } from './redis-reply.ts';
 
 /**
  * Waits until what a connection has written is durable. WAIT and WAITAOF count the writes of their own connection only,
@@ -43,14 +44,14 @@ export class DurabilityWait {
   }
 
   /** Whether the server can promise the level at all. Throws REDIS_DURABILITY when it can't. */
-  async probe(redis: RedisConnection): Promise<void> {
+  async probe(redis: Pick<RedisConnection, 'command'>): Promise<void> {
     if (this.#durability.level !== 'fsync') return;
     try {
       await redis.command('WAITAOF', 'WAITAOF', 0, 0, 1);
       // Refused outright without an append-only file.
       await redis.command('WAITAOF', 'WAITAOF', 1, 0, 1);
     } catch (error) {
-      if (!(error instanceof WalrelayError) || error.disposition === 'retry') throw error;
+      if (!(error instanceof WalrelayError) || !ABOUT_WAITAOF.includes(error.code)) throw error;
       throw new WalrelayError(
         'REDIS_DURABILITY',
         `Redis can't promise the durability ${formatDurability(this.#durability)}: ${error.message}`,
@@ -61,9 +62,11 @@ export class DurabilityWait {
 }
 
 const STEP_MS_MAX = 1000;
+/** An unknown command, no append-only file. A password or a right that is wanting has a name, and a fix, of its own. */
+const ABOUT_WAITAOF: readonly ErrorCode[] = ['REDIS_REFUSED', 'REDIS_VOLATILE'];
 
 function readCounts(reply: unknown, length: number): number[] {
   if (Array.isArray(reply) && reply.length === length && reply.every((count) => Number.isInteger(count)))
     return reply as number[];
-  throw new WalrelayError('REDIS_REFUSED', 'Redis gave an answer to a wait that is no count');
+  throw unknownReply('a wait');
 }

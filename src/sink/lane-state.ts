@@ -22,10 +22,16 @@ export interface LaneState {
   readonly database: string;
   /** The publication and the table's place in it, as the catalog identified them when this epoch began. */
   readonly publicationIdentity: string;
-  /** How events were routed to streams, as far as that must not change under way; absent in older lanes. */
-  readonly routing?: string;
   /** How far a recovery has come that began and did not end; absent when there is none (`walrelay recover`). */
   readonly recovery?: string;
+  /** How events were routed to streams, as far as that must not change under way; absent in older lanes. */
+  readonly routing?: string;
+  /** Since when the clean-up knows the rows of this epoch, as its note says; absent when it never ran in it. */
+  readonly cleanUp?: string;
+  /** How far a snapshot has come that began and did not end; absent when there is none (`walrelay init --snapshot`). */
+  readonly snapshot?: string;
+  /** Which rows that snapshot is of, and in which order: the next one is to go on with the same. */
+  readonly snapshotSelection?: string;
   /** On a cluster: its lanes. The watermark above is then the highest of theirs. */
   readonly parts?: readonly LanePart[];
 }
@@ -60,7 +66,10 @@ export function laneToFields(lane: LaneState): Record<string, string> {
     database: lane.database,
     publication: lane.publicationIdentity,
     recovery: lane.recovery ?? '',
+    clean_up: lane.cleanUp ?? '',
     ...(lane.routing === undefined ? {} : { routing: lane.routing }),
+    snapshot: lane.snapshot ?? '',
+    snapshot_selection: lane.snapshotSelection ?? '',
   };
 }
 
@@ -84,6 +93,9 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
     // Lanes that were written before there was such a thing have no field.
     ...(fields['recovery'] ? { recovery: fields['recovery'] } : {}),
     ...(fields['routing'] === undefined ? {} : { routing: fields['routing'] }),
+    ...(fields['clean_up'] ? { cleanUp: fields['clean_up'] } : {}),
+    ...(fields['snapshot'] ? { snapshot: fields['snapshot'] } : {}),
+    ...(fields['snapshot_selection'] ? { snapshotSelection: fields['snapshot_selection'] } : {}),
   }));
 }
 

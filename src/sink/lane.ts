@@ -3,12 +3,12 @@ import { comparePositions, ORIGIN, type Position, positionToHex } from '../core/
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { ANNOTATE_SCRIPT, FENCE_SCRIPT, FLOOR_SCRIPT, WRITE_LANE_SCRIPT } from './append-script.ts';
 import type { Batch } from './batch.ts';
-import type { PackedShapes } from './packed-shapes.ts';
 import { describePackedEvent } from './packed-event.ts';
 import { encodeCommandHead } from './command-head.ts';
 import { type LanePartState, type LaneState, laneFromFields, laneToFields } from './lane-state.ts';
+import { LoadedScript } from './loaded-script.ts';
+import type { PackedShapes } from './packed-shapes.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { type Script, scriptOf } from './script.ts';
 import type { RedisNode } from './redis-nodes.ts';
 import { eventRefused, isAboutOneEvent, replyError, unknownReply } from './redis-reply.ts';
 
@@ -125,11 +125,11 @@ export class Lane {
     if (reply !== 'OK') throw unknownReply('the noting of the floor');
   }
 
-  /** Sets facts of the lane that changed with good reason (a promotion's new timeline). */
+  /** Sets facts of the lane that changed with good reason: a promotion's new timeline, how far a recovery has come. */
   async annotate(facts: Readonly<Record<string, string>>): Promise<void> {
-    const doing = 'noting a new timeline';
+    const doing = `noting ${Object.keys(facts).join(' and ')} in the lane state`;
     const reply = await this.runHeld(doing, ANNOTATE_SCRIPT, ...Object.entries(facts).flat());
-    if (reply !== 'OK') throw unknownReply('the noting of a new timeline');
+    if (reply !== 'OK') throw unknownReply(doing);
   }
 
   /** Runs a script on the lane that begins by checking epoch and fence. */
@@ -140,7 +140,7 @@ export class Lane {
   /** Runs a loaded script on streams of the lane; the lane's key comes behind theirs. It checks epoch and fence first. */
   async runOnStreams(
     doing: string,
-    sha: string,
+    { sha }: LoadedScript,
     streams: readonly string[],
     args: readonly (string | number | Buffer)[],
   ): Promise<unknown> {
@@ -157,20 +157,15 @@ export class Lane {
 /** The shapes of a relay's entries, and the script that was generated from them. */
 export interface Appending {
   readonly shapes: PackedShapes;
-  readonly script: Script;
+  readonly script: LoadedScript;
 }
 
-/** Loads the scripts of the hot path, so that the first batch pays no extra round trip. */
+/** Loads the scripts of the hot path. */
 export async function loadScripts(redis: RedisConnection, appending: Appending | null): Promise<void> {
-  await Promise.all(
-    (appending === null ? [FLOOR] : [appending.script, FLOOR]).map(async ({ text, sha }) => {
-      const reply = await redis.command('loading a script', 'SCRIPT', 'LOAD', text);
-      if (reply !== sha) throw unknownReply('the loading of a script');
-    }),
-  );
+  await Promise.all([appending?.script.load(redis), FLOOR.load(redis)]);
 }
 
-const FLOOR = scriptOf(FLOOR_SCRIPT);
+const FLOOR = new LoadedScript(FLOOR_SCRIPT);
 
 function readAppendReply(reply: unknown): [appended: number, skipped: number, refusal: string | null] {
   if (Array.isArray(reply)) {

@@ -1,10 +1,10 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
+import type { LoadedScript } from './loaded-script.ts';
 import type { PackedShapes } from './packed-shapes.ts';
 import type { PublishBatch } from './publish-batch.ts';
 import { compilePublishScript } from './publish-script.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
-import type { Script } from './script.ts';
+import { eventRefused, isAboutOneEvent, replyError, unknownReply } from './redis-reply.ts';
 
 export interface PublishOutcome {
   /** How many events of the batch stand in their streams, from its first on. */
@@ -17,7 +17,7 @@ export interface PublishOutcome {
 export class Publisher {
   readonly shapes: PackedShapes;
   readonly #redis: RedisConnection;
-  readonly #script: Script;
+  readonly #script: LoadedScript;
 
   constructor(redis: RedisConnection, shapes: PackedShapes) {
     this.#redis = redis;
@@ -27,7 +27,7 @@ export class Publisher {
 
   /** So that the first batch pays no extra round trip. */
   async loadScript(): Promise<void> {
-    await this.#redis.command('loading a script', 'SCRIPT', 'LOAD', this.#script.text);
+    await this.#script.load(this.#redis);
   }
 
   /**
@@ -74,10 +74,7 @@ export function readPublishReply(reply: unknown): [accepted: number, refusal: st
       if (reply.length === 2 && typeof refusal === 'string') return [accepted, refusal];
     }
   }
-  throw new WalrelayError(
-    'REDIS_REFUSED',
-    'Redis gave an answer to a batch that the publish script never gives',
-  );
+  throw unknownReply('a batch');
 }
 
 function refused(refusal: string, eventId: string, stream: string): WalrelayError {

@@ -1,6 +1,5 @@
 import type { PackedShapes } from './packed-shapes.ts';
-import { type Script, scriptOf } from './script.ts';
-import { xaddLua } from './xadd-lua.ts';
+import { publishLua } from './publish-script.ts';
 
 /**
  * What a recovered entry has instead of lsn, seq and committed_at, which only the WAL tells: when it was appended, ISO 8601
@@ -8,28 +7,19 @@ import { xaddLua } from './xadd-lua.ts';
  */
 export const RECOVERED_AT = 'recovered_at';
 
+/** The same of an entry that `walrelay init --snapshot` made of a row that was there before the slot. */
+export const SNAPSHOT_AT = 'snapshot_at';
+
 /**
- * Appends rows of the table while no relay streams (`walrelay recover`). The watermark stays where it is.
+ * Appends rows of the table while no relay streams (`walrelay recover`, `walrelay init --snapshot`); `mark` says in each entry
+ * which of the two it was, and when. The watermark stays where it is.
  *
- * KEYS: the batch's streams, then their lane: the events count their streams' keys from 1. ARGV: epoch, fence, the number
- * of events, the packed events (one flat MessagePack array), the time.
- *
- * Answers {appended} when every event stands, {appended, refusal} when Redis refused one: those before it stand,
- * nothing after it was tried.
+ * KEYS: the batch's streams, then their lane. ARGV: epoch, fence, the number of events, the packed events, the time.
+ * Answers as `publishLua` says.
  */
-export function compileRecoverScript(packed: PackedShapes): Script {
-  return scriptOf(`
+export const recoveryScript = (shapes: PackedShapes, mark: string): string => `
 local lane = redis.call('HMGET', KEYS[#KEYS], 'epoch', 'fence')
 if not lane[1] then return redis.error_reply('NOLANE the lane state is gone') end
 if lane[1] ~= ARGV[1] then return redis.error_reply('EPOCH the lane is in epoch ' .. lane[1]) end
 if lane[2] ~= ARGV[2] then return redis.error_reply('FENCED by session ' .. lane[2]) end
-local v = cmsgpack.unpack(ARGV[4])
-local pcall = redis.pcall
-for e = 0, tonumber(ARGV[3]) - 1 do
-  local i = e * ${packed.stride} + 1
-  ${xaddLua(packed, { same: { [RECOVERED_AT]: 'ARGV[5]' } })}
-  if type(reply) == 'table' then return {e, reply.err or 'ERR no reason given'} end
-end
-return {tonumber(ARGV[3])}
-`);
-}
+${publishLua(shapes, { count: 'ARGV[3]', packed: 'ARGV[4]' }, { [mark]: 'ARGV[5]' })}`;

@@ -1,27 +1,31 @@
 import type { LaneSet } from './lane-set.ts';
+import { LoadedScript } from './loaded-script.ts';
 import type { PublishBatch } from './publish-batch.ts';
 import { type PublishOutcome, readPublishOutcome } from './publisher.ts';
 import type { PackedShapes } from './packed-shapes.ts';
-import { compileRecoverScript } from './recovery-script.ts';
+import { recoveryScript } from './recovery-script.ts';
 import type { RedisNodes } from './redis-nodes.ts';
-import type { Script } from './script.ts';
 
 /** Appends rows to streams whose lanes are held under the fence of a recovery. */
 export class RecoveryWriter {
   readonly shapes: PackedShapes;
   readonly #lanes: LaneSet;
-  readonly #script: Script;
+  readonly #script: LoadedScript;
 
-  private constructor(lanes: LaneSet, shapes: PackedShapes, script: Script) {
+  private constructor(lanes: LaneSet, shapes: PackedShapes, script: LoadedScript) {
     this.shapes = shapes;
     this.#lanes = lanes;
     this.#script = script;
   }
 
-  /** `lanes`: after their fence was raised. */
-  static async open(nodes: RedisNodes, lanes: LaneSet, shapes: PackedShapes): Promise<RecoveryWriter> {
-    const script = compileRecoverScript(shapes);
-    for (const node of nodes.writers) await node.command('loading a script', 'SCRIPT', 'LOAD', script.text);
+  /** `lanes`: after their fence was raised. `mark`: the field that says of each entry what it is, and when it was appended. */
+  static async open(
+    nodes: RedisNodes,
+    lanes: LaneSet,
+    { shapes, mark }: { readonly shapes: PackedShapes; readonly mark: string },
+  ): Promise<RecoveryWriter> {
+    const script = new LoadedScript(recoveryScript(shapes, mark));
+    for (const node of nodes.writers) await script.load(node);
     return new RecoveryWriter(lanes, shapes, script);
   }
 
@@ -35,7 +39,7 @@ export class RecoveryWriter {
   ): Promise<PublishOutcome> {
     const lane = await this.#lanes.heldLane(batch.streamOf(0));
     const { count, packed } = batch.seal();
-    const reply = await lane.runOnStreams('a batch', this.#script.sha, batch.keys, [
+    const reply = await lane.runOnStreams('a batch', this.#script, batch.keys, [
       count,
       packed,
       options.at.toISOString(),

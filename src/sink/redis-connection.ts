@@ -1,8 +1,10 @@
 import { Command, Redis, type RedisOptions } from 'ioredis';
 import { createDeferred, type Deferred } from '../core/deferred.ts';
 import type { HostPort, RedisTarget } from '../core/redis-target.ts';
+import { tlsFix, type TlsNames } from '../core/tls-failure.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { replyError } from './redis-reply.ts';
+import { probeTls } from './tls-probe.ts';
 
 /**
  * One connection to Redis, for one session. ioredis carries it (handshake, TLS, RESP); everything it does on its
@@ -37,6 +39,7 @@ export class RedisConnection {
     const url = node === undefined ? target.url : urlOfNode(target.url, node);
     const redis = new Redis(url, {
       ...OPTIONS,
+      ...(target.tls === null ? {} : { tls: target.tls }),
       ...(target.mode === 'sentinel' ? sentinelOptions(target, timeoutMs) : {}),
       connectTimeout: timeoutMs,
     });
@@ -58,7 +61,12 @@ export class RedisConnection {
       if (reason !== undefined) throw new Error('refused');
     } catch (error) {
       redis.disconnect();
-      throw connectError(reason ?? error, url);
+      const failure = connectError(reason ?? error, target.tls !== null);
+      if (target.tls === null || failure.code !== 'REDIS_UNREACHABLE') throw failure;
+      const hosts =
+        node !== undefined ? [node] : target.mode === 'sentinel' ? target.seeds : target.seeds.slice(0, 1);
+      const refusal = await probeTls(hosts, target.tls, timeoutMs);
+      throw refusal === null ? failure : connectError(refusal, true);
     } finally {
       clearTimeout(timer);
     }
@@ -157,13 +165,12 @@ function urlOfNode(url: string, { host, port }: HostPort): string {
  * that was replaced goes on taking writes for a while, and loses them all.
  */
 function sentinelOptions(target: RedisTarget, timeoutMs: number) {
-  const isTls = target.url.toLowerCase().startsWith('rediss:');
   return {
     sentinels: target.seeds.map(({ host, port }) => ({ host, port })),
     name: target.sentinelMaster,
     role: 'master' as const,
     ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
-    ...(isTls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
+    ...(target.tls === null ? {} : { enableTLSForSentinelMode: true, sentinelTLS: target.tls }),
     sentinelRetryStrategy: () => null,
     sentinelReconnectStrategy: () => null,
     sentinelCommandTimeout: timeoutMs,
@@ -204,20 +211,27 @@ function isOfAuth(error: unknown): boolean {
   );
 }
 
-function connectError(error: unknown, url: string): WalrelayError {
+function connectError(error: unknown, isTls: boolean): WalrelayError {
   if (isReplyError(error)) return replyError(error.message, 'the connection');
   const message = `could not connect to Redis: ${messageOf(error)}`;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) {
-    return new WalrelayError('REDIS_TLS', message, { cause: error });
-  }
+  const fix = tlsFix(code, TLS_NAMES);
+  if (fix !== undefined) return new WalrelayError('REDIS_TLS', message, { cause: error, hint: fix });
   // A port without TLS says nothing to the greeting of one that wants it.
   const hint = 'Check that the host and port of REDIS_URL answer, and that they speak TLS (rediss://).';
   return new WalrelayError('REDIS_UNREACHABLE', message, {
     cause: error,
-    ...(url.toLowerCase().startsWith('rediss:') ? { hint } : {}),
+    ...(isTls ? { hint } : {}),
   });
 }
+
+const TLS_NAMES: TlsNames = {
+  caSetting: 'WALRELAY_REDIS_CA_FILE',
+  certSettings: 'WALRELAY_REDIS_CERT_FILE and WALRELAY_REDIS_KEY_FILE',
+  urlSetting: 'REDIS_URL (what sentinels and nodes announce counts as well)',
+  verifyCa: 'WALRELAY_REDIS_TLS=verify-ca checks the authority alone',
+  server: 'Redis',
+};
 
 /** Node reports a refused connection to a name with two addresses as an AggregateError without a message. */
 function messageOf(error: unknown): string {

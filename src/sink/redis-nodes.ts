@@ -1,5 +1,5 @@
 import { createDeferred } from '../core/deferred.ts';
-import type { RedisTarget } from '../core/redis-target.ts';
+import type { HostPort, RedisTarget } from '../core/redis-target.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { readClusterSlots, type SlotRange } from './cluster-slots.ts';
 import { hashSlot } from './hash-slot.ts';
@@ -34,12 +34,12 @@ export class RedisNodes {
     { hasWaiters = false }: { readonly hasWaiters?: boolean } = {},
   ): Promise<RedisNodes> {
     const opened: RedisConnection[] = [];
-    const open = async (node?: { host: string; port: number }) => {
+    const open = async (node?: HostPort) => {
       const connection = await RedisConnection.open(target, timeoutMs, node);
       opened.push(connection);
       return connection;
     };
-    const openNode = async (node?: { host: string; port: number }): Promise<RedisNode> => {
+    const openNode = async (node?: HostPort): Promise<RedisNode> => {
       const writer = await open(node);
       return { writer, waiter: hasWaiters ? await open(node) : writer };
     };

@@ -1,9 +1,7 @@
 import { type Lsn, lsnToHex } from '../core/lsn.ts';
-import { WalrelayError } from '../core/walrelay-error.ts';
 import type { PublishBatch } from './publish-batch.ts';
-import { readPublishReply } from './publisher.ts';
+import { readPublishOutcome } from './publisher.ts';
 import type { RedisConnection } from './redis-connection.ts';
-import { eventRefused, isAboutOneEvent, replyError } from './redis-reply.ts';
 import { repairScript, replayScript } from './republish-script.ts';
 
 /** Appends batches of table rows a second way. Resolves when all of a batch stand, with their number. */
@@ -39,17 +37,17 @@ export class Replayer implements Republisher {
   }
 }
 
-/** What a recovery expects of a lane: that it did not go back, and that nobody else has recovered anything. */
+/** What a repair expects of a lane: that it did not go back, and that nobody else has repaired anything. */
 export interface SeenLane {
   readonly key: string;
   readonly epoch: number;
   readonly floorLsn: Lsn;
-  /** How often something was recovered, before the streams were read. */
+  /** How often something was repaired, before the streams were read. */
   readonly recoveries: string;
 }
 
 /** For `audit --repair`: appended only while the lane is as it was when the streams were read. */
-export class Recoverer implements Republisher {
+export class Repairer implements Republisher {
   readonly #redis: RedisConnection;
   readonly #nowMs: () => number;
   readonly #seen: SeenLane;
@@ -65,12 +63,12 @@ export class Recoverer implements Republisher {
   async publish(batch: PublishBatch, idOf: (event: number) => string): Promise<number> {
     const { count, packed } = batch.seal();
     const reply = await this.#redis.command(
-      'a recovery',
+      'a repair',
       'EVAL',
       repairScript(batch.shapes),
       batch.keys.length + 1,
-      this.#seen.key,
       ...batch.keys,
+      this.#seen.key,
       this.#seen.epoch,
       lsnToHex(this.#seen.floorLsn),
       String(this.#recoveries),
@@ -84,13 +82,7 @@ export class Recoverer implements Republisher {
 }
 
 function requireAll(reply: unknown, batch: PublishBatch, idOf: (event: number) => string): number {
-  const [accepted, refusal] = readPublishReply(reply);
-  if (refusal !== null) {
-    if (!isAboutOneEvent(refusal)) throw replyError(refusal, 'an event');
-    throw eventRefused(refusal, { id: idOf(accepted), stream: batch.streamOf(accepted) });
-  }
-  if (accepted !== batch.eventCount) {
-    throw new WalrelayError('BUG', `Redis answered for ${accepted} of ${batch.eventCount} events`);
-  }
+  const { accepted, refusal } = readPublishOutcome(reply, batch, idOf);
+  if (refusal !== null) throw refusal;
   return accepted;
 }

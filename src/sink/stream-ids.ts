@@ -1,5 +1,6 @@
-import { WalrelayError } from '../core/walrelay-error.ts';
+import { parseCommittedAtUs } from './commit-time.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { type EntryId, parseEntryId, StreamReader } from './stream-reader.ts';
 
 /**
  * Reads the event ids of whole streams, page by page, without their payloads. A script picks them out on the server, so
@@ -25,32 +26,6 @@ export interface IdFields {
   readonly committedAt: string | null;
 }
 
-/** Every stream whose name fits `pattern` (of SCAN), each once. */
-export async function* findStreams(redis: RedisConnection, pattern: string): AsyncGenerator<string> {
-  const seen = new Set<string>();
-  let cursor = '0';
-  do {
-    const reply = await redis.command(
-      'a look for streams',
-      'SCAN',
-      cursor,
-      'MATCH',
-      pattern,
-      'COUNT',
-      KEYS_PER_SCAN,
-      'TYPE',
-      'stream',
-    );
-    const [next, names] = reply as [string, string[]];
-    cursor = next;
-    for (const name of names) {
-      if (seen.has(name)) continue;
-      seen.add(name);
-      yield name;
-    }
-  } while (cursor !== '0');
-}
-
 /** Hands each id of the stream over, oldest first, then tells what else there is to know. */
 export async function readStreamIds(
   redis: RedisConnection,
@@ -71,8 +46,8 @@ export async function readStreamIds(
     newest = page.newest ?? newest;
     from = page.isLast ? null : `(${page.lastId}`;
   }
-  const info = await readInfo(redis, name);
-  if (info.firstId !== firstId) {
+  const info = await new StreamReader(redis).info(name);
+  if ((info?.firstId ?? null) !== firstId) {
     // Trimmed while it was read: what was cut off before it was read counts as cut off, not as missing.
     const now = await readPage(redis, name, '-', fields);
     oldest = now.oldest ?? newest;
@@ -80,11 +55,23 @@ export async function readStreamIds(
   return {
     name,
     entries,
-    oldestCommittedUs: oldest === null ? null : timeOfText(oldest),
-    newestCommittedUs: newest === null ? null : timeOfText(newest),
-    hasLostEntries: info.hasLostEntries,
-    deletedUpToUs: info.deletedUpToUs,
+    oldestCommittedUs: commitTime(oldest),
+    newestCommittedUs: commitTime(newest),
+    // Deleted or expired since: then it held nothing that could be compared.
+    hasLostEntries: info?.hasLostEntries ?? true,
+    deletedUpToUs: endOfMillisecond(info?.newestDeletedId ?? null),
   };
+}
+
+/** Null for what somebody else has written into the stream: it tells nothing. */
+function commitTime(text: string | null): number | null {
+  const us = parseCommittedAtUs(text ?? undefined);
+  return us === null ? null : Number(us);
+}
+
+/** An entry's ID has no more than milliseconds. */
+function endOfMillisecond(id: EntryId | null): number | null {
+  return id === null ? null : (Number(parseEntryId(id)[0]) + 1) * 1000;
 }
 
 interface Page {
@@ -127,52 +114,11 @@ async function readPage(redis: RedisConnection, name: string, from: string, fiel
   };
 }
 
-interface Info {
-  readonly firstId: string | null;
-  readonly hasLostEntries: boolean;
-  readonly deletedUpToUs: number | null;
-}
-
-async function readInfo(redis: RedisConnection, name: string): Promise<Info> {
-  let reply: unknown;
-  try {
-    reply = await redis.command(`looking at ${name}`, 'XINFO', 'STREAM', name);
-  } catch (error) {
-    // Deleted or expired since: then it held nothing that could be compared.
-    if (error instanceof WalrelayError && /no such key/i.test(error.message)) {
-      return { firstId: null, hasLostEntries: true, deletedUpToUs: null };
-    }
-    throw error;
-  }
-  const facts = new Map<string, unknown>();
-  const list = reply as unknown[];
-  for (let index = 0; index + 1 < list.length; index += 2) facts.set(list[index] as string, list[index + 1]);
-  const deletedId = facts.get('max-deleted-entry-id');
-  const deleted = typeof deletedId === 'string' ? Number(deletedId.split('-')[0]) : 0;
-  const first = facts.get('first-entry');
-  return {
-    firstId: Array.isArray(first) ? String(first[0]) : null,
-    hasLostEntries: facts.get('entries-added') !== facts.get('length'),
-    // A whole millisecond: the id has no more.
-    deletedUpToUs: deleted === 0 ? null : (deleted + 1) * 1000,
-  };
-}
-
-/** `2026-11-21T08:30:00.123456Z` */
-export function timeOfText(text: string): number {
-  const ms = Date.parse(`${text.slice(0, 19)}Z`);
-  const micros = Number(text.slice(20, 26));
-  if (!Number.isFinite(ms) || !Number.isInteger(micros))
-    throw new RangeError(`not a commit time: ${JSON.stringify(text)}`);
-  return ms * 1000 + micros;
-}
-
-const KEYS_PER_SCAN = 1000;
 const ENTRIES_PER_PAGE = 2000;
 const BYTES_PER_PAGE = 1024 * 1024;
 
 /**
- * KEYS: stream. ARGV: from where on, how many entries, how many bytes of them, the fields of id and commit time. It begins with one entry and doubles:
+ * KEYS: stream. ARGV: from where on, how many entries, how many bytes of them. It begins with one entry and doubles:
  * nobody knows how large they are. Answers {first entry's ID, last one's, whether it was the stream's last, commit time
  * of the first entry that has one and of the last, event ids}.
  */
@@ -191,7 +137,7 @@ while seen < entries_max and bytes < bytes_max do
       bytes = bytes + #fields[f] + #fields[f + 1]
       if fields[f] == ARGV[4] then
         ids[#ids + 1] = fields[f + 1]
-      elseif fields[f] == ARGV[5] then
+      elseif fields[f] == ARGV[5] and string.match(fields[f + 1], '^%d+%-%d+%-%d+T%d+:%d+:%d+%.%d%d%d%d%d%dZ$') then
         newest = fields[f + 1]
         if oldest == '' then oldest = newest end
       end

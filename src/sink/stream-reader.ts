@@ -1,5 +1,6 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { unknownReply } from './redis-reply.ts';
 
 /** Where an entry stands in its stream: `<ms>-<seq>`, as Redis writes it. */
 export type EntryId = string;
@@ -12,10 +13,12 @@ export interface StreamEntry {
 
 /** What Redis says about a stream as a whole. */
 export interface StreamInfo {
-  readonly length: number;
+  readonly firstId: EntryId | null;
   readonly lastId: EntryId;
   /** Whether entries were ever trimmed or deleted. True where Redis can't say (before 7.0). */
   readonly hasLostEntries: boolean;
+  /** The newest entry that somebody has deleted (XDEL). Null where there was none, or Redis can't say (before 7.0). */
+  readonly newestDeletedId: EntryId | null;
 }
 
 /** Reads streams, and nothing else; the connection must be the one that holds their keys. */
@@ -28,16 +31,27 @@ export class StreamReader {
 
   /** Null when the key does not exist. Throws REDIS_KEY_TYPE when it is no stream. */
   async info(stream: string): Promise<StreamInfo | null> {
-    const doing = `reading about the stream ${stream}`;
-    if ((await this.#redis.command(doing, 'EXISTS', stream)) === 0) return null;
-    const info = pairsToMap(await this.#redis.command(doing, 'XINFO', 'STREAM', stream));
-    const length = Number(info.get('length'));
-    const added = info.get('entries-added');
+    const info = await this.#xinfo(stream);
+    if (info === null) return null;
+    const first = info.get('first-entry');
+    const deletedId = info.get('max-deleted-entry-id');
     return {
-      length,
+      firstId: Array.isArray(first) ? String(first[0]) : null,
       lastId: String(info.get('last-generated-id')),
-      hasLostEntries: added === undefined || Number(added) !== length,
+      hasLostEntries: info.get('entries-added') !== info.get('length'),
+      newestDeletedId: typeof deletedId === 'string' && deletedId !== '0-0' ? deletedId : null,
     };
+  }
+
+  async #xinfo(stream: string): Promise<Map<string, unknown> | null> {
+    try {
+      const doing = `reading about the stream ${stream}`;
+      return pairsToMap(await this.#redis.command(doing, 'XINFO', 'STREAM', stream));
+    } catch (error) {
+      // Redis has no word of its own for it; to ask EXISTS first would miss a key that goes in between.
+      if (error instanceof WalrelayError && /no such key/i.test(error.message)) return null;
+      throw error;
+    }
   }
 
   /** Up to `count` entries from `from` on (`(` in front: behind it), none behind `to`. */
@@ -51,9 +65,9 @@ export class StreamReader {
       'COUNT',
       count,
     );
-    if (!Array.isArray(reply)) throw unexpected('XRANGE');
+    if (!Array.isArray(reply)) throw unknownReply('XRANGE');
     return reply.map((entry: unknown) => {
-      if (!Array.isArray(entry) || !Array.isArray(entry[1])) throw unexpected('XRANGE');
+      if (!Array.isArray(entry) || !Array.isArray(entry[1])) throw unknownReply('XRANGE');
       return {
         id: String(entry[0]),
         fields: Object.fromEntries(pairsToMap(entry[1])) as Record<string, string>,
@@ -62,7 +76,7 @@ export class StreamReader {
   }
 
   /**
-   * The streams whose names match a glob pattern, by SCAN: every key of the database is looked at, a thousand at a time.
+   * The streams whose names match a glob pattern, by SCAN: every key of the database is looked at, each name comes once.
    */
   async *names(pattern: string): AsyncGenerator<string> {
     // SCAN may give a key twice.
@@ -76,11 +90,11 @@ export class StreamReader {
         'MATCH',
         pattern,
         'COUNT',
-        1000,
+        KEYS_PER_SCAN,
         'TYPE',
         'stream',
       );
-      if (!Array.isArray(reply) || !Array.isArray(reply[1])) throw unexpected('SCAN');
+      if (!Array.isArray(reply) || !Array.isArray(reply[1])) throw unknownReply('SCAN');
       cursor = String(reply[0]);
       for (const name of reply[1] as unknown[]) {
         const key = String(name);
@@ -98,7 +112,7 @@ export class StreamReader {
       'GROUPS',
       stream,
     );
-    if (!Array.isArray(reply)) throw unexpected('XINFO GROUPS');
+    if (!Array.isArray(reply)) throw unknownReply('XINFO GROUPS');
     return reply.map(pairsToMap);
   }
 
@@ -113,7 +127,7 @@ export class StreamReader {
       id,
       1,
     );
-    if (!Array.isArray(reply)) throw unexpected('XPENDING');
+    if (!Array.isArray(reply)) throw unknownReply('XPENDING');
     const [found] = reply as unknown[];
     if (!Array.isArray(found)) return null;
     const [, consumer, idleMs, deliveries] = found as unknown[];
@@ -121,13 +135,15 @@ export class StreamReader {
   }
 }
 
+const KEYS_PER_SCAN = 1000;
+
 export interface PendingEntry {
   readonly consumer: string;
   readonly idleMs: number;
   readonly deliveries: number;
 }
 
-/** A glob pattern that matches this text alone. */
+/** A pattern of SCAN that matches this text alone. https://redis.io/docs/latest/commands/keys/ */
 export function escapeGlob(text: string): string {
   return text.replaceAll(/[\\*?[\]]/g, '\\$&');
 }
@@ -143,17 +159,13 @@ export function compareEntryIds(a: EntryId, b: EntryId): number {
 /** `[ms, seq]`; throws REDIS_REFUSED for anything else. */
 export function parseEntryId(id: EntryId): [ms: bigint, seq: bigint] {
   const match = /^(\d{1,20})-(\d{1,20})$/.exec(id);
-  if (match === null) throw unexpected(`an entry ID (${JSON.stringify(id)})`);
+  if (match === null) throw unknownReply(`an entry ID (${JSON.stringify(id)})`);
   return [BigInt(match[1] as string), BigInt(match[2] as string)];
 }
 
 function pairsToMap(reply: unknown): Map<string, unknown> {
-  if (!Array.isArray(reply)) throw unexpected('XINFO');
+  if (!Array.isArray(reply)) throw unknownReply('XINFO');
   const map = new Map<string, unknown>();
   for (let index = 0; index + 1 < reply.length; index += 2) map.set(String(reply[index]), reply[index + 1]);
   return map;
-}
-
-function unexpected(what: string): WalrelayError {
-  return new WalrelayError('REDIS_REFUSED', `Redis gave an answer to ${what} that Walrelay does not know`);
 }

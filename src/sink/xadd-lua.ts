@@ -7,16 +7,11 @@ import { KEYS_PER_CODE, type PackedField, type PackedShapes } from './packed-sha
  * negative when a value is NULL, whose field is left out. Names are constants of the script, not sent with each event.
  * Needs a local `pcall` for redis.pcall.
  *
- * `same`: further fields behind them, each with the Lua of a value that all events share. `keyOffset`: how many keys of
- * the script stand in front of those that the events count.
+ * `same`: further fields behind them, each with the Lua of a value that all events share.
  */
-export function xaddLua(
-  packed: PackedShapes,
-  { same = {}, keyOffset = 0 }: { same?: Readonly<Record<string, string>>; keyOffset?: number } = {},
-): string {
+export function xaddLua(packed: PackedShapes, same: Readonly<Record<string, string>> = {}): string {
   const { shapes, headValues } = packed;
   const shared = Object.entries(same).map(([name, value]) => ({ name: luaText(name), value }));
-  const offset = keyOffset === 0 ? '' : ` + ${keyOffset}`;
   const bodies = shapes.map((shape) => {
     const fields = shape.fields.map((field) => ({
       name: luaText(field.name),
@@ -30,7 +25,7 @@ export function xaddLua(
   });
   if (bodies.length === 1) {
     return `local code, reply = v[i], nil
-    local key = KEYS[(code > 0 and code or -code)${offset}]
+    local key = KEYS[(code > 0 and code or -code)]
     ${bodies[0]}`;
   }
   const branches = bodies.map(
@@ -39,7 +34,7 @@ export function xaddLua(
   return `local code, reply = v[i], nil
     local key = (code > 0 and code or -code) % ${KEYS_PER_CODE}
     local shape = ((code > 0 and code or -code) - key) / ${KEYS_PER_CODE}
-    key = KEYS[key${offset}]
+    key = KEYS[key]
     ${branches.join('\n    ')}
     else
       reply = {err = 'ERR an event of an unknown shape'}

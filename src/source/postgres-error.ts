@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../core/error-codes.ts';
+import { tlsFix, type TlsNames } from '../core/tls-failure.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 
 /**
@@ -12,7 +13,8 @@ export function postgresError(thrown: unknown, phase: PostgresPhase): WalrelayEr
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const isFromServer = 'severity' in error;
   const meaning = isFromServer ? classifyServer(code, phase) : classifyClient(code, error.message, phase);
-  const hint = HINTS_BY_PHASE[phase]?.[code] ?? HINTS[code];
+  const hint =
+    HINTS_BY_PHASE[phase]?.[code] ?? HINTS[code] ?? (meaning === 'PG_TLS' ? tlsHint(code) : undefined);
   const hinted = hint === undefined ? {} : { hint };
   if (isFromServer && QUOTES_ROWS.test(code)) {
     const says = `SQLSTATE ${code}; what Postgres says may quote a row and stands in its own log`;
@@ -24,9 +26,9 @@ export function postgresError(thrown: unknown, phase: PostgresPhase): WalrelayEr
 
 /**
  * connecting: until authenticated · querying: SQL before the stream · starting: START_REPLICATION, unanswered ·
- * streaming: after its answer · watching: SQL beside the stream.
+ * streaming: after its answer · watching: SQL beside the stream · cleaning: what deletes confirmed rows.
  */
-export type PostgresPhase = 'connecting' | 'querying' | 'starting' | 'streaming' | 'watching';
+export type PostgresPhase = 'connecting' | 'querying' | 'starting' | 'streaming' | 'watching' | 'cleaning';
 
 const DOING: Readonly<Record<PostgresPhase, string>> = {
   connecting: 'could not connect to Postgres',
@@ -34,6 +36,7 @@ const DOING: Readonly<Record<PostgresPhase, string>> = {
   starting: 'Postgres refused to start the stream',
   streaming: 'the replication stream ended',
   watching: 'could not watch the catalog',
+  cleaning: 'could not clean up',
 };
 
 /** Node reports a refused connection to a name with two addresses as an AggregateError without a message. */
@@ -54,11 +57,30 @@ function classifyServer(sqlState: string, phase: PostgresPhase): ErrorCode {
 
 /** Never by the form of the code: EPIPE looks like a SQLSTATE. */
 function classifyClient(code: string, message: string, phase: PostgresPhase): ErrorCode {
-  if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) return 'PG_TLS';
-  if (/does not support SSL|establishing an SSL/.test(message)) return 'PG_TLS';
   if (message.startsWith('SASL')) return 'PG_AUTH';
-  return phase === 'connecting' ? 'PG_UNREACHABLE' : 'PG_CONNECTION_LOST';
+  // What breaks after the log-in is the link: if it is TLS that is wrong, the next log-in will say so.
+  if (phase !== 'connecting') return 'PG_CONNECTION_LOST';
+  return tlsFix(code, TLS_NAMES) !== undefined || NO_SSL.test(message) ? 'PG_TLS' : 'PG_UNREACHABLE';
 }
+
+/** The driver's own words; it has no code for them. */
+const NO_SSL = /does not support SSL/;
+
+function tlsHint(code: string): string {
+  return (
+    tlsFix(code, TLS_NAMES) ??
+    'The server offers no TLS: set ssl = on and ssl_cert_file in postgresql.conf, and reload. Plain text only if you ask ' +
+      'for it: sslmode=disable in DATABASE_URL.'
+  );
+}
+
+const TLS_NAMES: TlsNames = {
+  caSetting: 'WALRELAY_POSTGRES_CA_FILE (or sslrootcert in DATABASE_URL)',
+  certSettings: 'WALRELAY_POSTGRES_CERT_FILE and WALRELAY_POSTGRES_KEY_FILE',
+  urlSetting: 'DATABASE_URL',
+  verifyCa: 'sslmode=verify-ca in DATABASE_URL checks the authority alone',
+  server: 'Postgres',
+};
 
 /** What only there is about the slot: elsewhere the same SQLSTATE is about anything. */
 const CODE_BY_PHASE: Readonly<Record<PostgresPhase, Readonly<Record<string, ErrorCode>>>> = {
@@ -80,6 +102,7 @@ const CODE_BY_PHASE: Readonly<Record<PostgresPhase, Readonly<Record<string, Erro
     '58P01': 'SLOT_LOST',
   },
   watching: {},
+  cleaning: {},
 };
 
 const CODE_BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
@@ -118,11 +141,11 @@ const QUOTES_ROWS = /^(22(?!021|P05)|23|P0)/;
 const HINTS: Readonly<Record<string, string>> = {
   '28000':
     'Add a pg_hba.conf line for this user, database and address (the database line; `replication` is not needed); ' +
-    'or ALTER ROLE … LOGIN.',
+    'or ALTER ROLE … LOGIN. Where the line asks for a client certificate: WALRELAY_POSTGRES_CERT_FILE and …_KEY_FILE.',
   '42501': 'Grant the role of DATABASE_URL what postgres/role.sql grants.',
   '28P01':
-    'Correct the user or password in DATABASE_URL. If it was rotated: restart the relay with the new one, which it ' +
-    'reads when it starts.',
+    'Correct the user or password in DATABASE_URL. If it was rotated: write the new URL into the file of ' +
+    'DATABASE_URL_FILE, which each session reads anew, or into the environment; then restart.',
   '53100':
     'Free space on the disk of Postgres. What the slots keep: SELECT slot_name, active, pg_size_pretty(' +
     'pg_current_wal_lsn() - restart_lsn) FROM pg_replication_slots;',

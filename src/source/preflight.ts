@@ -250,7 +250,7 @@ function findColumnListProblems(publication: PublicationFacts, expected: TableEx
 }
 
 function findSlotProblems(catalog: Catalog, expected: Expectations): WalrelayError[] {
-  const name = quoteLiteral(expected.slot).trim();
+  const name = quoteLiteral(expected.slot);
   const slot = catalog.slot;
   if (slot === null) {
     return [new WalrelayError('SLOT_MISSING', `the replication slot ${name} does not exist`)];
@@ -281,11 +281,14 @@ export function isLost(slot: SlotFacts): boolean {
   return slot.walStatus === 'lost' || slot.invalidationReason !== null || slot.confirmedLsn === null;
 }
 
+export function whyLost(slot: SlotFacts): string {
+  return slot.invalidationReason ?? slot.walStatus ?? 'no reason given';
+}
+
 export function slotLost(name: string, slot: SlotFacts): WalrelayError {
-  const reason = slot.invalidationReason ?? slot.walStatus ?? 'no reason given';
   return new WalrelayError(
     'SLOT_LOST',
-    `the replication slot ${quoteLiteral(name).trim()} was invalidated (${reason}): the WAL it needs is gone`,
+    `the replication slot ${quoteLiteral(name)} was invalidated (${whyLost(slot)}): the WAL it needs is gone`,
   );
 }
 
@@ -344,7 +347,7 @@ function findFailoverWarnings({ server, slot }: Catalog, expected: Expectations)
   if ((server.synchronizedStandbySlots ?? '') === '') {
     return [
       `synchronized_standby_slots is empty: events may be relayed that a standby (${standbys}) lacks when it is promoted, and the ` +
-        `relay then stops with TIMELINE_FORK. ALTER SYSTEM SET synchronized_standby_slots = ${quoteLiteral(standbys).trim()}; SELECT pg_reload_conf();`,
+        `relay then stops with TIMELINE_FORK. ALTER SYSTEM SET synchronized_standby_slots = ${quoteLiteral(standbys)}; SELECT pg_reload_conf();`,
     ];
   }
   return [];

@@ -112,6 +112,12 @@ export class ReplicationConnection {
     return this.#ended;
   }
 
+  /** The server's process at the other end, as pg_replication_slots.active_pid names it; -1 while nobody knows. */
+  get walSenderPid(): number {
+    const { processID } = this.#client as { readonly processID?: number | null };
+    return processID ?? -1;
+  }
+
   /** Runs one statement over the simple protocol, before `start`. Values come as text. */
   async query(sql: string): Promise<Record<string, unknown>[]> {
     try {

@@ -19,7 +19,7 @@ export async function findRowOrder(
   column: string,
 ): Promise<RowOrder> {
   const [found] = await reader.query(`SELECT format_type(a.atttypid, NULL) FROM pg_attribute a
-    WHERE a.attrelid = ${quoteLiteral(quoteQualified(table)).trim()}::regclass AND a.attname = ${quoteLiteral(column).trim()}
+    WHERE a.attrelid = ${quoteLiteral(quoteQualified(table))}::regclass AND a.attname = ${quoteLiteral(column)}
       AND a.attnum > 0 AND NOT a.attisdropped`);
   const hint = 'Name a column that grows with time: --order-by, or WALRELAY_POLL_ORDER_COLUMN.';
   if (found === undefined) {
@@ -34,6 +34,8 @@ export interface RowRange {
   readonly from: string | null;
   /** Whether rows with a NULL there belong to the range: they come last. */
   readonly withNulls: boolean;
+  /** A condition of SQL that every row of the range fulfils, as an operator gave it. Null: none. */
+  readonly where: string | null;
 }
 
 /**
@@ -51,13 +53,24 @@ export function orderedRowsSql(
   const made = order.isTime
     ? `CASE WHEN isfinite(${key}) THEN (extract(epoch FROM ${key}) * 1000000)::bigint END`
     : 'NULL';
-  const from = range.from === null ? null : `${key} >= ${quoteLiteral(range.from).trim()}`;
   return [
     `SELECT ${[key, made, ...values].join(', ')}`,
     `FROM ${quoteQualified(table)}`,
-    ...(from === null ? [] : [`WHERE ${range.withNulls ? `(${from} OR ${key} IS NULL)` : from}`]),
+    ...rangeSql(order, range),
     `ORDER BY ${key}, age(xmin) DESC, cmin::text::bigint, tableoid, ctid`,
   ].join('\n');
+}
+
+/** The WHERE clause of a range; empty for all rows. */
+export function rangeSql(order: Pick<RowOrder, 'column'>, range: RowRange): string[] {
+  const key = quoteIdentifier(order.column);
+  const from = range.from === null ? null : `${key} >= ${quoteLiteral(range.from)}`;
+  const conditions = [
+    ...(from === null ? [] : [range.withNulls ? `(${from} OR ${key} IS NULL)` : from]),
+    // On lines of its own: it may end in a comment.
+    ...(range.where === null ? [] : [`(\n${range.where}\n)`]),
+  ];
+  return conditions.length === 0 ? [] : [`WHERE ${conditions.join(' AND ')}`];
 }
 
 /** In front of a row's values: its order column as text, and when it was made. */

@@ -59,7 +59,7 @@ export function offersFailover(server: Pick<ServerFacts, 'versionNumber' | 'isIn
 
 export function createSlotSql(names: Pick<CatalogNames, 'slot'>, { isFailover = false } = {}): string {
   const failover = isFailover ? ', failover => true' : '';
-  return `SELECT lsn FROM pg_create_logical_replication_slot(${quoteLiteral(names.slot).trim()}, 'pgoutput'${failover});`;
+  return `SELECT lsn FROM pg_create_logical_replication_slot(${quoteLiteral(names.slot)}, 'pgoutput'${failover});`;
 }
 
 /** The same for whatever server it is given to: only from version 17 on there is `failover`. */
@@ -67,40 +67,55 @@ function createSlotAnywhereSql(names: CatalogNames): string {
   const plain = quoteLiteral(createSlotSql(names).replace(/;$/, ''));
   const failover = quoteLiteral(createSlotSql(names, { isFailover: true }).replace(/;$/, ''));
   return `DO $$ BEGIN EXECUTE CASE WHEN current_setting('server_version_num')::int < 170000
-  THEN ${plain.trim()}
-  ELSE ${failover.trim()} END; END $$;`;
+  THEN ${plain}
+  ELSE ${failover} END; END $$;`;
 }
 
 /**
  * For a replication connection: creates the slot and exports the snapshot of its consistent point. Every transaction
  * that the snapshot sees committed before that point; every other one comes through the slot. The snapshot lives until
- * the connection runs its next command. A standby takes the slot along where the server can do that (17).
+ * the connection runs its next command.
  */
-export function createExportedSlotSql(names: CatalogNames, versionNumber: number): string {
-  const slot = `CREATE_REPLICATION_SLOT ${quoteIdentifier(names.slot)} LOGICAL pgoutput`;
-  if (versionNumber < 150_000) return `${slot} EXPORT_SNAPSHOT`;
-  return `${slot} (SNAPSHOT 'export'${versionNumber < 170_000 ? '' : ', FAILOVER'})`;
+export function createExportedSlotSql(
+  { slot }: Pick<CatalogNames, 'slot'>,
+  options: {
+    readonly versionNumber: number;
+    readonly isFailover: boolean;
+    /** It goes with the connection. */
+    readonly isTemporary?: boolean;
+  },
+): string {
+  const { versionNumber, isFailover, isTemporary = false } = options;
+  const create = `CREATE_REPLICATION_SLOT ${quoteIdentifier(slot)}${isTemporary ? ' TEMPORARY' : ''} LOGICAL pgoutput`;
+  if (versionNumber < 150_000) return `${create} EXPORT_SNAPSHOT`;
+  return `${create} (SNAPSHOT 'export'${isFailover ? ', FAILOVER' : ''})`;
 }
 
 /**
  * Where the slot was created, kept as the publication's comment: it proves, until something is confirmed, that a
- * missing lane state in Redis means a fresh start and not a loss.
+ * missing lane state in Redis means a fresh start and not a loss. `hasSnapshot`: a fresh start that begins with publishing
+ * the rows that were there.
  */
-export function freshSlotComment(slot: string, consistentLsn: Lsn): string {
-  return `walrelay: slot ${slot} created at ${formatLsn(consistentLsn)}`;
+export function freshSlotComment(slot: string, consistentLsn: Lsn, hasSnapshot = false): string {
+  const kind = hasSnapshot ? 'slot with a snapshot' : 'slot';
+  return `walrelay: ${kind} ${slot} created at ${formatLsn(consistentLsn)}`;
 }
 
-export function noteSlotSql(names: CatalogNames): string {
-  const prefix = quoteLiteral(freshSlotComment(names.slot, 0n as Lsn).replace(/0\/0$/, '')).trim();
+export function noteSlotSql(names: CatalogNames, hasSnapshot = false): string {
+  const prefix = quoteLiteral(freshSlotComment(names.slot, 0n as Lsn, hasSnapshot).replace(/0\/0$/, ''));
   return `DO $$ BEGIN EXECUTE (
-  SELECT format('COMMENT ON PUBLICATION %I IS %L', ${quoteLiteral(names.publication).trim()}, ${prefix} || confirmed_flush_lsn)
-  FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(names.slot).trim()}
+  SELECT format('COMMENT ON PUBLICATION %I IS %L', ${quoteLiteral(names.publication)}, ${prefix} || confirmed_flush_lsn)
+  FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(names.slot)}
 ); END $$;`;
 }
 
 /** Two inits take turns, or one would find what the other has only half made. Held until the connection ends. */
 export function initLockSql(names: CatalogNames): string {
   return `SELECT pg_advisory_lock(hashtext('walrelay init'), hashtext(${quoteLiteral(names.publication)}))`;
+}
+
+export function initUnlockSql(names: CatalogNames): string {
+  return `SELECT pg_advisory_unlock(hashtext('walrelay init'), hashtext(${quoteLiteral(names.publication)}))`;
 }
 
 /** Everything that a DBA would run, in order, each statement in a transaction of its own. */

@@ -1,4 +1,4 @@
-import { Client, type ClientConfig } from 'pg';
+import { Client, type ClientConfig, type QueryConfig } from 'pg';
 import { postgresError } from './postgres-error.ts';
 import { quoteLiteral } from './sql.ts';
 
@@ -53,6 +53,16 @@ export class SnapshotReader implements AsyncDisposable {
     try {
       const result = await this.#client.query<(string | null)[]>({ text: sql, rowMode: 'array' });
       return result.rows;
+    } catch (error) {
+      throw postgresError(error, 'querying');
+    }
+  }
+
+  /** One statement and no more, checked by the server; nothing of it is read. */
+  async prepared(sql: string): Promise<void> {
+    const query: QueryConfig & { readonly queryMode: 'extended' } = { text: sql, queryMode: 'extended' };
+    try {
+      await this.#client.query(query);
     } catch (error) {
       throw postgresError(error, 'querying');
     }

@@ -8,11 +8,12 @@ import { quoteLiteral } from './sql.ts';
  * streams. It is kept between looks, and opened again by the look that follows a failure.
  */
 export class WalWatch {
-  readonly #config: ClientConfig;
+  readonly #config: () => ClientConfig;
   readonly #sql: string;
   #client: Client | null = null;
 
-  constructor(config: ClientConfig, slot: string) {
+  /** `config` is asked before each connection: what it holds may have been replaced. */
+  constructor(config: () => ClientConfig, slot: string) {
     this.#config = config;
     this.#sql = `SELECT (wal.lsn - '0/0')::text AS wal_end, s.wal_status, s.safe_wal_size::text AS safe,
   (wal.lsn - s.restart_lsn)::text AS retained
@@ -45,7 +46,7 @@ FROM (SELECT ${WAL_END_SQL} AS lsn) wal, pg_replication_slots s WHERE s.slot_nam
 
   async #open(): Promise<Client> {
     const client = new Client({
-      ...this.#config,
+      ...this.#config(),
       statement_timeout: STATEMENT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
     });

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { build } from '../../dev/build.ts';
+import { untilInterrupted } from '../support/until-interrupted.ts';
 import { type CampaignResult, runCampaign } from './campaign.ts';
 import { loadRows, selectRows, UsageError } from './load-rows.ts';
 import { campaignProgress } from './progress.ts';
@@ -133,21 +134,6 @@ function formatList(rows: readonly Row[]): string {
       [id.padEnd(4), formatMust(must).padEnd(14), isShort === true ? 'short' : '     ', fault].join('  '),
     )
     .join('\n');
-}
-
-/** The first Ctrl-C ends the run that goes on and tells what ran; the second ends the process. */
-function untilInterrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    let isAsked = false;
-    const ask = () => {
-      if (isAsked) process.exit(130);
-      isAsked = true;
-      console.error('\nstopping: ending the servers (again to stop at once)');
-      resolve();
-    };
-    process.on('SIGINT', ask);
-    process.on('SIGTERM', ask);
-  });
 }
 
 function wholeNumber(text: string): number {

@@ -2,13 +2,14 @@ import { type PostgresOptions, type PostgresServer, startPostgres } from '../../
 import { type RedisOptions, type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import { Random } from '../support/chaos-random.ts';
 import type { Daemon } from '../support/cli.ts';
+import type { WorkloadOptions } from '../support/workload.ts';
 import { Scene, type SceneOptions } from './scene.ts';
 import type { SharedServers } from './shared-servers.ts';
 import { emptyTally, type Tally } from './tally.ts';
 
 export interface RowContextOptions {
   readonly seed: number;
-  readonly servers: SharedServers;
+  readonly servers: Pick<SharedServers, 'urls'>;
   /** How many kills a row that kills in a loop should do; undefined: its own number. */
   readonly kills?: number | undefined;
   /** Shown live, and gone with the next one. */
@@ -56,6 +57,17 @@ export class RowContext implements AsyncDisposable {
   async openScene(options: SceneOptions = {}): Promise<Scene> {
     const { databaseUrl, redisUrl } = await this.#options.servers.urls();
     return this.use(await Scene.open(this, { databaseUrl, redisUrl, ...options }));
+  }
+
+  /** A scene on a Redis of the run's own, with a relay that streams and producers at work. */
+  async openUnderLoad(
+    options: { readonly redis?: RedisOptions; readonly workload?: Partial<WorkloadOptions> } = {},
+  ): Promise<{ readonly redis: RedisServer; readonly scene: Scene; readonly daemon: Daemon }> {
+    const redis = await this.startRedis(options.redis);
+    const scene = await this.openScene({ redis });
+    const daemon = await scene.startStreaming();
+    scene.startWorkload(options.workload);
+    return { redis, scene, daemon };
   }
 
   /** Ends with the run. */

@@ -3,8 +3,8 @@ import type { RowContext } from './row-context.ts';
 /** P Postgres, N network, R Redis, D daemon, O operator, X data. */
 export type FaultClass = 'P' | 'N' | 'R' | 'D' | 'O' | 'X';
 
-/** The soak is no row of the table. */
-export type RowId = `${FaultClass}${number}` | 'soak';
+/** The soak is no row of the table, nor are the checks of the matrix of versions. */
+export type RowId = `${FaultClass}${number}` | 'soak' | `matrix-${string}`;
 
 /**
  * OK       nothing lost, double or misordered after recovery, with nobody's help

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import type { Row } from './row.ts';
 import { RowContext, type RowContextOptions } from './row-context.ts';
 import type { Tally } from './tally.ts';
@@ -83,7 +84,10 @@ function keepLog(dir: string, row: Row, seed: number, text: string): string {
 }
 
 function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const text = error.stack ?? error.message;
+  // An assertion names what was expected; what there was is its own to tell.
+  return 'actual' in error ? `${text}\nactual: ${inspect(error.actual, { depth: 3 })}` : text;
 }
 
 function deadline(ms: number): { readonly reached: Promise<void>; clear(): void } {

@@ -6,6 +6,7 @@ import type { Daemon, DaemonOptions, Env } from '../support/cli.ts';
 import { compareStreams, type Exactness, isBefore, type RelayedEvent } from '../support/compare-streams.ts';
 import { expectFlawless, expectFloorNoted, Oracle, readEntries } from '../support/exactness.ts';
 import { Outbox } from '../support/outbox.ts';
+import { untilSlotIsFree } from '../support/slot-at-rest.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Workload, type WorkloadOptions } from '../support/workload.ts';
 import type { Fault, RowContext } from './row-context.ts';
@@ -256,17 +257,7 @@ export class Scene implements AsyncDisposable {
 
   /** Waits until Postgres has given the session up, by itself or at wal_sender_timeout. */
   async untilSlotIsFree(): Promise<void> {
-    await waitFor(
-      'Postgres to free the slot',
-      async () => {
-        const free = await this.outbox.query(
-          'SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND NOT active',
-          [this.outbox.name],
-        );
-        return free.length > 0;
-      },
-      60_000,
-    );
+    await untilSlotIsFree(this.outbox, 60_000);
   }
 
   async stopWorkloads(): Promise<void> {

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startPostgres } from '../../dev/servers/postgres.ts';
 import { type Lsn, parseLsn, readLsn } from '../../src/core/lsn.ts';
 import {
@@ -12,30 +12,20 @@ import {
   waitForRelay,
   waitForSessions,
 } from '../support/chaos-links.ts';
-import { chaosSeed, Random } from '../support/chaos-random.ts';
+import { Random } from '../support/chaos-random.ts';
 import { Oracle } from '../support/exactness.ts';
 import type { DirectionFaults } from '../support/fault-proxy.ts';
-import type { Outbox } from '../support/outbox.ts';
 import { FrameReader } from '../support/protocol-points.ts';
+import { QUICK, seededLoad } from '../support/seeded-load.ts';
 import { createOutbox } from '../support/servers.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { Workload, type WorkloadOptions } from '../support/workload.ts';
 
-/** Quick to come back, so that many faults fit into a run. */
-const QUICK = { WALRELAY_STANDBY_POLL_MS: '20', WALRELAY_BACKOFF_MIN_MS: '20' };
 /** Quick to see that nobody answers. */
 const IMPATIENT = { WALRELAY_STATUS_INTERVAL_MS: '100', WALRELAY_SERVER_SILENCE_MS: '1000' };
 
 const FENCED_EXIT_CODE = 75;
 
-let seed = 0;
-beforeEach(({ task }) => {
-  seed = chaosSeed(task.name);
-});
-
-function load(outbox: Outbox, options: Partial<WorkloadOptions> = {}): Workload {
-  return Workload.start({ databaseUrl: outbox.databaseUrl, seed, ...options });
-}
+const load = seededLoad();
 
 const everyDirection = (links: Links): DirectionFaults[] =>
   [links.postgres, links.redis].flatMap((proxy) => [proxy.upstream, proxy.downstream]);
@@ -44,10 +34,10 @@ test('reset or half-closed at random bytes of the stream: exact', async () => {
   await using outbox = await createOutbox();
   const oracle = await Oracle.create(outbox);
   await using links = await Links.open(outbox);
-  const random = new Random(seed);
+  const random = new Random(load.seed);
   const daemon = outbox.start({ ...QUICK, ...links.env });
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   for (let count = 1; count <= (isLong ? 200 : 20); count += 1) {
     const streamed = streamingCount(daemon);
     links.postgres.downstream.cut = random.pick(['reset', 'halfClose']);
@@ -65,7 +55,7 @@ test('every byte in a packet of its own, on both links: exact', async () => {
   const daemon = outbox.start({ ...QUICK, ...links.env });
   await daemon.streaming();
   for (const direction of everyDirection(links)) direction.pieceBytes = 1;
-  await using workload = load(outbox, { payloadBytesMax: 300, bigEvery: 0, pauseMs: 200 });
+  await using workload = load.start(outbox, { payloadBytesMax: 300, bigEvery: 0, pauseMs: 200 });
   await waitForEvents(daemon, 300);
   // A session from its first byte, too.
   links.resetAll();
@@ -80,7 +70,7 @@ test('many packets in one, on both links: exact', async () => {
   for (const direction of everyDirection(links)) direction.coalesceMs = 30;
   const daemon = outbox.start({ ...QUICK, ...links.env });
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   await waitForEvents(daemon, 2000);
   expect(await settle({ outbox, oracle, daemon }, workload)).toBeGreaterThan(0);
 });
@@ -95,7 +85,7 @@ test('300 ms there and back and one megabit a second: slow, and exact', async ()
   }
   const daemon = outbox.start({ ...QUICK, ...links.env });
   await daemon.streaming();
-  await using workload = load(outbox, { payloadBytesMax: 2000, bigEvery: 0 });
+  await using workload = load.start(outbox, { payloadBytesMax: 2000, bigEvery: 0 });
   await waitForEvents(daemon, 500);
   expect(await settle({ outbox, oracle, daemon }, workload)).toBeGreaterThan(0);
 });
@@ -109,7 +99,7 @@ for (const which of ['both ways', 'to the server', 'from the server'] as const) 
     await using links = await Links.open(outbox);
     const daemon = outbox.start({ ...QUICK, ...IMPATIENT, ...links.env });
     await daemon.streaming();
-    await using workload = load(outbox);
+    await using workload = load.start(outbox);
     await waitForEvents(daemon, 200);
     if (which !== 'from the server') links.postgres.upstream.setBlackHole(true);
     if (which !== 'to the server') links.postgres.downstream.setBlackHole(true);
@@ -223,7 +213,7 @@ test('a relay that sleeps while another takes over can not write when it wakes',
   await sleeper.streaming();
   const successor = outbox.start(QUICK);
   await successor.waitForLog('standing by: another relay holds the slot');
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   await waitForEvents(sleeper, 300);
   sleeper.signal('SIGSTOP');
   await successor.streaming();

@@ -1,6 +1,5 @@
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import { expect, test } from 'vitest';
 import {
   isLong,
   Links,
@@ -11,66 +10,44 @@ import {
   waitForEvents,
   waitForSessions,
 } from '../support/chaos-links.ts';
-import { chaosSeed, Random } from '../support/chaos-random.ts';
+import { Random } from '../support/chaos-random.ts';
 import { Oracle } from '../support/exactness.ts';
-import type { Outbox } from '../support/outbox.ts';
+import { ownRedis } from '../support/own-redis.ts';
 import { PointWatch } from '../support/protocol-points.ts';
 import { waitForError } from '../support/relay-errors.ts';
-import { createOutbox } from '../support/servers.ts';
-import { Workload, type WorkloadOptions } from '../support/workload.ts';
+import { QUICK, seededLoad } from '../support/seeded-load.ts';
 
-/** Quick to come back, so that many faults fit into a run. */
-const QUICK = { WALRELAY_STANDBY_POLL_MS: '20', WALRELAY_BACKOFF_MIN_MS: '20' };
-
-let redis: RedisServer;
-
-beforeAll(async () => {
-  redis = await startRedis({ args: ['--appendfsync', 'always'] });
-});
-
-afterAll(async () => {
-  await redis?.dispose();
-});
-
-let seed = 0;
-beforeEach(({ task }) => {
-  seed = chaosSeed(task.name);
-});
-
-const create = () => createOutbox({ redisUrl: redis.url });
-
-function load(outbox: Outbox, options: Partial<WorkloadOptions> = {}): Workload {
-  return Workload.start({ databaseUrl: outbox.databaseUrl, seed, ...options });
-}
+const redis = ownRedis();
+const load = seededLoad();
 
 test('killed under load with appendfsync always, several times: exact', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start(QUICK);
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   for (let life = 1; life <= (isLong ? 20 : 4); life += 1) {
     await waitForEvents(daemon, life * 300);
-    await redis.kill();
-    await redis.start();
+    await redis.server.kill();
+    await redis.server.start();
     await waitForSessions(daemon, life + 1);
   }
   expect(await settle({ outbox, oracle, daemon }, workload)).toBeGreaterThan(0);
 });
 
 test('stopped for longer than the time-out: the batches of the dead session change nothing when it wakes', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start({ ...QUICK, WALRELAY_REDIS_TIMEOUT_MS: '500' });
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   for (let count = 1; count <= 2; count += 1) {
     await waitForEvents(daemon, count * 300);
-    redis.pause();
+    redis.server.pause();
     try {
       await waitForError(daemon, 'REDIS_TIMEOUT', count);
     } finally {
-      redis.resume();
+      redis.server.resume();
     }
     await waitForSessions(daemon, count + 1);
   }
@@ -78,12 +55,12 @@ test('stopped for longer than the time-out: the batches of the dead session chan
 });
 
 test('an answer that is lost after the batch was appended: the events are recognised and skipped', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   await using links = await Links.open(outbox);
   const daemon = outbox.start({ ...QUICK, ...links.env, WALRELAY_REDIS_TIMEOUT_MS: '500' });
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   for (let count = 1; count <= 5; count += 1) {
     await waitForEvents(daemon, count * 100);
     const streamed = streamingCount(daemon);
@@ -99,14 +76,14 @@ test('an answer that is lost after the batch was appended: the events are recogn
 });
 
 test('half a batch, then a cut: nothing of it is appended, all of it later', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   await using links = await Links.open(outbox);
   const watch = new PointWatch(links);
-  const random = new Random(seed);
+  const random = new Random(load.seed);
   const daemon = outbox.start({ ...QUICK, ...links.env });
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   for (let count = 1; count <= (isLong ? 100 : 12); count += 1) {
     const streamed = streamingCount(daemon);
     const stage = random.pick(['half', 'half', 'executed'] as const);
@@ -120,11 +97,11 @@ test('half a batch, then a cut: nothing of it is appended, all of it later', asy
 });
 
 test('CLIENT KILL in a loop: exact', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start(QUICK);
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   for (let count = 1; count <= (isLong ? 200 : 20); count += 1) {
     const streamed = streamingCount(daemon);
     await outbox.redis.call('CLIENT', 'KILL', 'TYPE', 'normal');
@@ -134,14 +111,14 @@ test('CLIENT KILL in a loop: exact', async () => {
 });
 
 test('busy with a script of another client: the relay waits until it is over', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start({ ...QUICK, WALRELAY_REDIS_TIMEOUT_MS: '5000' });
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   await waitForEvents(daemon, 200);
   await outbox.redis.config('SET', 'busy-reply-threshold', '100');
-  const other = new Redis(redis.url);
+  const other = new Redis(redis.server.url);
   const script = other.eval('while true do end', 0).catch((error: unknown) => String(error));
   await waitForError(daemon, 'REDIS_NOT_READY', 1);
   await outbox.redis.script('KILL');
@@ -152,11 +129,11 @@ test('busy with a script of another client: the relay waits until it is over', a
 });
 
 test('made a read-only replica and back: exact', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start(QUICK);
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   for (let count = 1; count <= 3; count += 1) {
     await waitForEvents(daemon, count * 100);
     const streamed = streamingCount(daemon);

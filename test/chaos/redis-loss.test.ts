@@ -1,37 +1,26 @@
-import { beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startRedis } from '../../dev/servers/redis.ts';
 import { parseLsn } from '../../src/core/lsn.ts';
 import { loseAofTail } from '../support/aof-tail.ts';
 import { sessionErrors, settle, waitForEvents, waitForSessions } from '../support/chaos-links.ts';
-import { chaosSeed } from '../support/chaos-random.ts';
 import type { Daemon } from '../support/cli.ts';
 import { Oracle } from '../support/exactness.ts';
 import type { Outbox } from '../support/outbox.ts';
+import { QUICK, seededLoad } from '../support/seeded-load.ts';
 import { createOutbox } from '../support/servers.ts';
 import { confirmedAtRest } from '../support/slot-at-rest.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { Workload, type WorkloadOptions } from '../support/workload.ts';
 
 const HISTORY_EXIT_CODE = 67;
 
-/** Quick to come back, so that many faults fit into a run. */
-const QUICK = { WALRELAY_STANDBY_POLL_MS: '20', WALRELAY_BACKOFF_MIN_MS: '20' };
-
-let seed = 0;
-beforeEach(({ task }) => {
-  seed = chaosSeed(task.name);
-});
-
-function load(outbox: Outbox, options: Partial<WorkloadOptions> = {}): Workload {
-  return Workload.start({ databaseUrl: outbox.databaseUrl, seed, ...options });
-}
+const load = seededLoad();
 
 test('FLUSHALL under load: the relay stops with LANE_MISSING, and the slot stays where it was', async () => {
   await using redis = await startRedis({ args: ['--appendfsync', 'always'] });
   await using outbox = await createOutbox({ redisUrl: redis.url });
   const daemon = outbox.start(QUICK);
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   await waitForEvents(daemon, 200);
   await waitFor('a confirmation', async () => (await floorOf(outbox)) > 0n);
   const replies = await outbox.redis.multi().hget(outbox.metaKey, 'floor').flushall().exec();
@@ -50,7 +39,7 @@ test('killed without any persistence: the relay stops with LANE_MISSING, and the
   await using outbox = await createOutbox({ redisUrl: volatile.url });
   const daemon = outbox.start(QUICK);
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   await waitForEvents(daemon, 200);
   await volatile.kill();
   const confirmed = await confirmedAtRest(outbox);
@@ -65,7 +54,7 @@ test('back from an older snapshot: the relay stops with REDIS_BEHIND, and the sl
   await using outbox = await createOutbox({ redisUrl: snapshots.url });
   const daemon = outbox.start(QUICK);
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   await waitForEvents(daemon, 200);
   await outbox.redis.save();
   const saved = await floorOf(outbox);
@@ -87,7 +76,7 @@ test('the end of the AOF lost before it was confirmed: it is filled again from t
   const oracle = await Oracle.create(outbox);
   const hesitant = outbox.start({ ...QUICK, WALRELAY_WATCH_INTERVAL_MS: '600000' });
   await hesitant.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   await waitForEvents(hesitant, 2000);
   await loseAofTail(everysec, half);
   await waitForSessions(hesitant, 2);
@@ -104,7 +93,7 @@ test('the end of the AOF lost after it was confirmed: the relay stops with REDIS
   await using outbox = await createOutbox({ redisUrl: everysec.url });
   const daemon = outbox.start(QUICK);
   await daemon.streaming();
-  await using workload = load(outbox);
+  await using workload = load.start(outbox);
   await waitForEvents(daemon, 2000);
   await workload.stop();
   await outbox.waitUntilConfirmed();

@@ -1,6 +1,5 @@
 import { connect } from 'node:net';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import { expect, test } from 'vitest';
 import {
   isLong,
   Links,
@@ -9,42 +8,19 @@ import {
   waitForRelay,
   waitForSessions,
 } from '../support/chaos-links.ts';
-import { chaosSeed } from '../support/chaos-random.ts';
 import { Oracle } from '../support/exactness.ts';
 import { HeldAppends } from '../support/held-appends.ts';
-import type { Outbox } from '../support/outbox.ts';
+import { ownRedis } from '../support/own-redis.ts';
 import { nameOfCommand, RespReader } from '../support/protocol-points.ts';
 import { countErrors } from '../support/relay-errors.ts';
-import { createOutbox } from '../support/servers.ts';
+import { QUICK, seededLoad } from '../support/seeded-load.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { Workload, type WorkloadOptions } from '../support/workload.ts';
 
-/** Quick to come back, so that many faults fit into a run. */
-const QUICK = { WALRELAY_STANDBY_POLL_MS: '20', WALRELAY_BACKOFF_MIN_MS: '20' };
-
-let redis: RedisServer;
-
-beforeAll(async () => {
-  redis = await startRedis({ args: ['--appendfsync', 'always'] });
-});
-
-afterAll(async () => {
-  await redis?.dispose();
-});
-
-let seed = 0;
-beforeEach(({ task }) => {
-  seed = chaosSeed(task.name);
-});
-
-const create = () => createOutbox({ redisUrl: redis.url });
-
-function load(outbox: Outbox, options: Partial<WorkloadOptions> = {}): Workload {
-  return Workload.start({ databaseUrl: outbox.databaseUrl, seed, ...options });
-}
+const redis = ownRedis();
+const load = seededLoad();
 
 test('memory full in random moments of a deep pipeline, and raised again: exact', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start({
     ...QUICK,
@@ -53,7 +29,7 @@ test('memory full in random moments of a deep pipeline, and raised again: exact'
   });
   await daemon.streaming();
   // Transactions of many batches, so that the pipeline is deep whenever the limit comes and goes.
-  await using workload = load(outbox, { bigEvery: 4, bigRows: 1500 });
+  await using workload = load.start(outbox, { bigEvery: 4, bigRows: 1500 });
   const refusals = isLong ? 200 : 15;
   await waitForRelay(daemon, `${refusals} sessions ended by a full Redis`, async () => {
     await outbox.redis.config('SET', 'maxmemory', '1');
@@ -64,7 +40,7 @@ test('memory full in random moments of a deep pipeline, and raised again: exact'
 });
 
 test('a batch that is refused takes its followers with it, though Redis would take them by then', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   await using links = await Links.open(outbox);
   const held = new HeldAppends(links.redis);
@@ -100,7 +76,7 @@ test('a batch that is refused takes its followers with it, though Redis would ta
 });
 
 test('a batch of a dead session that arrives late is refused by the fence', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   await using links = await Links.open(outbox);
   let caught: Buffer | null = null;
@@ -132,7 +108,7 @@ test('a batch of a dead session that arrives late is refused by the fence', asyn
 });
 
 test('one event refused in the middle of a batch: those before it stand, it and the rest follow once it may', async () => {
-  await using outbox = await create();
+  await using outbox = await redis.createOutbox();
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start(QUICK);
   await daemon.streaming();

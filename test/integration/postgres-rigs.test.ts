@@ -3,10 +3,28 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startPostgres } from '../../dev/servers/postgres.ts';
 import { startPostgresCopy } from '../../dev/servers/postgres-copy.ts';
+import { POSTGRES_FLAVOURS, postgresFlavour } from '../../dev/servers/postgres-flavour.ts';
 import { startPostgresStandby } from '../../dev/servers/postgres-standby.ts';
 import { mountSmallFileSystem, whyNoSmallFileSystem } from '../../dev/servers/small-file-system.ts';
 import { runSql } from '../support/run-sql.ts';
 import { waitFor } from '../support/wait-for.ts';
+
+test.for(POSTGRES_FLAVOURS)(
+  'PostgreSQL %i can be had, and makes a pgoutput slot',
+  async (version, { skip }) => {
+    const found = await postgresFlavour(version);
+    // All but 14 are development dependencies; that one may be out of reach.
+    if ('missing' in found && version === 14) return skip(found.missing);
+    if ('missing' in found) throw new Error(found.missing);
+    await using server = await startPostgres(found.options);
+    const [row] = await runSql<{ version: number; slot: string }>(
+      server.url,
+      `SELECT current_setting('server_version_num')::int / 10000 AS version, slot_name AS slot
+     FROM pg_create_logical_replication_slot('rig', 'pgoutput')`,
+    );
+    expect(row).toEqual({ version, slot: 'rig' });
+  },
+);
 
 const IDENTITY =
   'SELECT system_identifier::text AS id, timeline_id AS timeline FROM pg_control_system(), pg_control_checkpoint()';

@@ -1,51 +1,34 @@
-import { Cluster } from 'ioredis';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { startCluster, type RedisCluster } from '../../dev/servers/redis-cluster.ts';
-import { Outbox } from '../support/outbox.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type RedisCluster, startCluster } from '../../dev/servers/redis-cluster.ts';
+import { createClusterOutbox } from '../support/cluster-outbox.ts';
+import type { Outbox } from '../support/outbox.ts';
 import { dropSlot, recovered, relayAll } from '../support/recovered.ts';
 import { refusedCommand, refusedRun } from '../support/setup-refusal.ts';
 
 let redis: RedisCluster;
-let client: Cluster;
-
 beforeAll(async () => {
   redis = await startCluster();
-  const startup = redis.addresses.map((address) => {
-    const [host = '', port = ''] = address.split(':');
-    return { host, port: Number(port) };
-  });
-  client = new Cluster(startup, { redisOptions: { password: redis.password } });
 });
 afterAll(async () => {
-  client.disconnect();
-  await redis.dispose();
+  await redis?.dispose();
 });
 
-async function eventsOf(name: string): Promise<Map<string, string[]>> {
+async function eventsOf({ redis: client }: Outbox, name: string): Promise<Map<string, string[]>> {
   const events = new Map<string, string[]>();
-  for (const node of client.nodes('master')) {
-    for (const key of await node.keys(`${name}.*`)) {
-      const entries = await client.xrange(key, '-', '+');
-      events.set(
-        key,
-        entries.map(([, fields]) => `${fields[9]}${fields[10] === 'recovered_at' ? ' recovered' : ''}`),
-      );
-    }
+  for (const key of await client.keys(`${name}.*`)) {
+    const entries = await client.xrange(key, '-', '+');
+    events.set(
+      key,
+      entries.map(([, fields]) => `${fields[9]}${fields[10] === 'recovered_at' ? ' recovered' : ''}`),
+    );
   }
   return events;
 }
 
 test('on a cluster each lane is recovered, new ones too; a recovery that is interrupted is finished by the next one', async () => {
   const prefix = `rc${Date.now()}`;
-  await using outbox = await Outbox.create({
-    databaseUrl: inject('databaseUrl'),
-    redisUrl: inject('redisUrl'),
-    env: {
-      REDIS_URL: redis.url,
-      WALRELAY_REDIS_MODE: 'cluster',
-      WALRELAY_REDIS_NODES: redis.addresses.join(','),
-      WALRELAY_STREAM: `${prefix}.{\${aggregateid}}`,
-    },
+  await using outbox = await createClusterOutbox(redis, {
+    WALRELAY_STREAM: `${prefix}.{\${aggregateid}}`,
   });
   const insert = async (ids: readonly string[], payload: number) => {
     for (const aggregateId of ids) await outbox.insert({ aggregateId, payload: String(payload) });
@@ -68,7 +51,7 @@ test('on a cluster each lane is recovered, new ones too; a recovery that is inte
   await insert(tags, 4);
   await relayAll(outbox);
 
-  const events = await eventsOf(prefix);
+  const events = await eventsOf(outbox, prefix);
   const expected = tags.map((tag, n) => [
     `${prefix}.{${tag}}`,
     [...(n < 8 ? ['1'] : []), '2 recovered', '3 recovered', '4'],

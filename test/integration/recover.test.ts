@@ -262,6 +262,18 @@ test('where nothing tells whether rows were relayed it stops in front of them; -
   await expectRelays(outbox);
 });
 
+test('an entry of somebody else, whose commit time is none, neither stops a recovery nor tells it anything', async () => {
+  await using outbox = await createOutbox();
+  await outbox.redis.xadd(outbox.stream(), '*', 'committed_at', 'yesterday');
+  const relayed = await outbox.insert();
+  await relayAll(outbox);
+  await dropSlot(outbox);
+  const missed = await outbox.insert();
+  expect(await recovered(outbox)).toMatchObject({ entries: 1, missing: 1, published: 1, doubtful: 0 });
+  const entries = await readAllEntries(outbox);
+  expect(entries.map(({ fields }) => fields['id'])).toEqual([undefined, relayed, missed]);
+});
+
 test('entries that a consumer has deleted are not published a second time in silence', async () => {
   await using outbox = await createOutbox();
   for (let count = 0; count < 5; count += 1) await outbox.insert();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RedisCluster, startCluster } from '../../dev/servers/redis-cluster.ts';
 import { waitForEvents, waitForRelay, waitForSessions } from '../support/chaos-links.ts';
 import { runCli } from '../support/cli.ts';
-import { ClusterStreams } from '../support/cluster-outbox.ts';
+import { ClusterStreams, createClusterOutbox } from '../support/cluster-outbox.ts';
 import { Oracle } from '../support/exactness.ts';
 import type { Outbox } from '../support/outbox.ts';
 import { createOutbox } from '../support/servers.ts';
@@ -21,17 +21,13 @@ afterAll(async () => {
 
 const QUICK = { WALRELAY_BACKOFF_MIN_MS: '20' };
 
-async function create(): Promise<Outbox> {
-  return createOutbox({ redisUrl: cluster.url, isRedisOwn: true, env: ClusterStreams.env(cluster) });
-}
-
 function load(outbox: Outbox): Workload {
   return Workload.start({ databaseUrl: outbox.databaseUrl, seed: 7, bigEvery: 20, bigRows: 2000 });
 }
 
 test('streams of several lanes on several nodes: exact, also when the relay is killed again and again', async () => {
-  await using outbox = await create();
-  await using streams = new ClusterStreams(outbox, cluster);
+  await using outbox = await createClusterOutbox(cluster);
+  const streams = new ClusterStreams(outbox, cluster);
   const oracle = await Oracle.create(outbox);
   await using workload = load(outbox);
   for (let life = 1; life <= 4; life += 1) {
@@ -46,18 +42,18 @@ test('streams of several lanes on several nodes: exact, also when the relay is k
   expect(await streams.expectExact(oracle)).toBeGreaterThan(800);
   expect((await daemon.stop()).exitCode).toBe(0);
 
-  const control = await streams.client.hgetall(outbox.metaKey);
+  const control = await outbox.redis.hgetall(outbox.metaKey);
   const lanes = Object.keys(control).filter((field) => field.startsWith('lane:'));
   expect(lanes.sort()).toEqual(['lane:customer', 'lane:invoice', 'lane:order', 'lane:shipment']);
   for (const lane of lanes) {
     const tag = lane.slice('lane:'.length);
-    expect(await streams.client.hget(`${outbox.metaKey}:{${tag}}`, 'watermark')).toMatch(/^[0-9A-F]{28}$/);
+    expect(await outbox.redis.hget(`${outbox.metaKey}:{${tag}}`, 'watermark')).toMatch(/^[0-9A-F]{28}$/);
   }
 });
 
 test('a master that is killed under load: its replica takes over, and what it had not heard is read again', async () => {
-  await using outbox = await create();
-  await using streams = new ClusterStreams(outbox, cluster);
+  await using outbox = await createClusterOutbox(cluster);
+  const streams = new ClusterStreams(outbox, cluster);
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start({ ...QUICK, ...streams.streamEnv(), WALRELAY_REPLAY_WINDOW_MS: '5000' });
   await using workload = load(outbox);
@@ -77,8 +73,8 @@ test('a master that is killed under load: its replica takes over, and what it ha
 });
 
 test('a slot that moves while events flow: the session ends, and the next one writes to its new node', async () => {
-  await using outbox = await create();
-  await using streams = new ClusterStreams(outbox, cluster);
+  await using outbox = await createClusterOutbox(cluster);
+  const streams = new ClusterStreams(outbox, cluster);
   const oracle = await Oracle.create(outbox);
   const daemon = outbox.start({ ...QUICK, ...streams.streamEnv() });
   await using workload = load(outbox);
@@ -107,15 +103,15 @@ test('a slot that moves while events flow: the session ends, and the next one wr
 });
 
 test('an idle lane that lost its tail is noticed at the next start, and a new epoch says so', async () => {
-  await using outbox = await create();
-  await using streams = new ClusterStreams(outbox, cluster);
+  await using outbox = await createClusterOutbox(cluster);
+  const streams = new ClusterStreams(outbox, cluster);
   const settings = { ...QUICK, ...streams.streamEnv() };
   const first = outbox.start(settings);
   await outbox.insert({ aggregateType: 'order' });
   await waitForEvents(first, 1);
   await outbox.waitUntilConfirmed();
   const laneKey = `${outbox.metaKey}:{order}`;
-  const before = await streams.client.hgetall(laneKey);
+  const before = await outbox.redis.hgetall(laneKey);
   await outbox.insert({ aggregateType: 'order' });
   await waitForEvents(first, 2);
   await outbox.insert({ aggregateType: 'invoice' });
@@ -124,10 +120,10 @@ test('an idle lane that lost its tail is noticed at the next start, and a new ep
   expect((await first.stop()).exitCode).toBe(0);
 
   // The node comes back as it was before the second order, entries and lane state together.
-  const [, last] = await streams.client.xrange(`${outbox.name}.{order}`, '-', '+');
-  await streams.client.xdel(`${outbox.name}.{order}`, String(last?.[0]));
-  await streams.client.del(laneKey);
-  await streams.client.hset(laneKey, before);
+  const [, last] = await outbox.redis.xrange(`${outbox.name}.{order}`, '-', '+');
+  await outbox.redis.xdel(`${outbox.name}.{order}`, String(last?.[0]));
+  await outbox.redis.del(laneKey);
+  await outbox.redis.hset(laneKey, before);
 
   const refused = await runCli(['run'], { ...outbox.env, ...settings, WALRELAY_HTTP_PORT: '0' });
   expect(refused.exitCode).toBe(67);
@@ -140,7 +136,7 @@ test('an idle lane that lost its tail is noticed at the next start, and a new ep
   const second = outbox.start(settings);
   await outbox.insert({ aggregateType: 'order' });
   await waitForEvents(second, 1);
-  expect(await streams.client.xlen(`${outbox.name}.{order}`)).toBe(2);
+  expect(await outbox.redis.xlen(`${outbox.name}.{order}`)).toBe(2);
 });
 
 test('without WALRELAY_REDIS_MODE=cluster a node of a cluster is refused by name, and the other way round', async () => {

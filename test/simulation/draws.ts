@@ -45,4 +45,4 @@ export class Draws {
   }
 }
 
-const DRAW_LIMIT = 0x1_0000;
+export const DRAW_LIMIT = 0x1_0000;

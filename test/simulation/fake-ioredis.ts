@@ -65,14 +65,16 @@ export class Redis extends EventEmitter {
     if (link === null || !link.isClientOpen) return Promise.reject(new Error('Connection is closed.'));
     const { world } = this.#process;
     return new Promise((resolve, reject) => {
-      link.send(world.isTracing ? describeCommand(name, args) : name, () => {
+      const what = world.isTracing ? describeCommand(name, args) : name;
+      const deliver = () => {
         world.runRedis(link, name, args, (reply) => {
           link.reply(world.isTracing ? describeReply(name, reply) : name, () => {
             if (reply instanceof Refusal) reject(reply);
             else resolve(reply);
           });
         });
-      });
+      };
+      link.send(what, deliver, name === 'EVALSHA');
     });
   }
 }

@@ -1,9 +1,10 @@
 import { formatLsn, type Lsn } from '../../src/core/lsn.ts';
 import type { Draws } from './draws.ts';
 import type { Link } from './link.ts';
+import type { Profile } from './profile.ts';
 import type { RelayProcess } from './relay-process.ts';
 import type { RedisNode } from './redis-node.ts';
-import type { StepKind } from './steps.ts';
+import { canCommit, commitSome, goOn, type StepKind } from './steps.ts';
 import { copyData } from './wal.ts';
 import type { World } from './world.ts';
 
@@ -55,22 +56,31 @@ export const FAULTS: readonly StepKind[] = [
   }),
   fault(
     'words under way',
-    (world, draws) => {
+    async (world, draws, profile) => {
+      // Worst is the moment when something was written and nobody has answered yet.
+      const isWriting = draws.once(2) && (await letWrite(world, draws, profile));
+      const link = draws.pick(isWriting ? writing(world) : world.links.filter(isTalking));
+      if (link === undefined) return null;
+      const { owner, kind } = link;
+      const lateness = draws.between(1, LATENESS_MAX);
+      for (const each of owner.links) if (each.kind === kind) world.delay(each, lateness);
+      if (owner.state !== 'gone') owner.kill();
+      if (draws.once(2) && world.living.length < profile.relays) await world.startProcess();
+      return `kill -9 ${owner.name}; what it has sent to ${kind} takes its time (${lateness})`;
+    },
+    6,
+  ),
+  fault(
+    'slow connection',
+    async (world, draws) => {
       const held = world.links.filter(({ isHeld }) => isHeld);
-      if (held.length > 0 && draws.once(3)) {
-        const link = draws.pick(held);
-        link.isHeld = false;
-        return `what ${link.name} has sent comes through`;
-      }
-      const link = draws.pick(world.links.filter(({ toServer, isHeld }) => toServer.length > 0 && !isHeld));
+      if (held.length > 0 && draws.once(2)) return letThrough(world, draws, held);
+      const link = draws.pick(world.links.filter(isTalking));
       if (link === undefined) return null;
       link.isHeld = true;
-      const process = link.owner;
-      if (draws.once(2)) return `what ${link.name} has sent is held up`;
-      if (process.state === 'running') process.kill();
-      return `what ${link.name} has sent is held up; kill -9 ${process.name}`;
+      return `what ${link.name} sends is slow to arrive`;
     },
-    5,
+    4,
   ),
   fault('black hole ends', (world, draws) => {
     const link = world.links.find((each) => each.isBlackHole);
@@ -118,8 +128,26 @@ export const FAULTS: readonly StepKind[] = [
     },
     1,
   ),
-  fault('redis full', (world, draws) =>
-    toggleRefusal(world, draws, "OOM command not allowed when used memory > 'maxmemory'."),
+  fault('redis full', (world, draws) => toggleRefusal(world, draws, OUT_OF_MEMORY)),
+  fault(
+    'redis refuses a write',
+    (world, draws) => {
+      const node = draws.pick(world.nodes);
+      node.refusedOnce = OUT_OF_MEMORY;
+      return `${node.name} will refuse one write: ${OUT_OF_MEMORY}`;
+    },
+    3,
+  ),
+  fault(
+    'disk or replicas stuck',
+    (world, draws) => {
+      const node = draws.pick(world.nodes);
+      node.isDiskStuck = !node.isDiskStuck;
+      return node.isDiskStuck
+        ? `nothing of ${node.name} comes to disk or replicas any more`
+        : `what ${node.name} writes comes to disk and replicas again`;
+    },
+    3,
   ),
   fault('redis read-only', (world, draws) =>
     toggleRefusal(world, draws, "READONLY You can't write against a read only replica."),
@@ -144,17 +172,26 @@ export const FAULTS: readonly StepKind[] = [
     1,
   ),
   fault(
-    'foreign key',
-    (world) => {
-      const key = 'outbox.a';
+    'stream takes nothing',
+    (world, draws, profile) => {
+      const aggregate = draws.pick(profile.aggregates);
+      const key = `outbox.${aggregate}`;
       const node = world.place.nodeOf(key);
-      const isThere = node.state.others.has(key);
-      if (!isThere && node.state.streams.has(key)) return null;
-      node.poke(world.nowMs, ({ others }) => void (isThere ? others.delete(key) : others.add(key)));
+      const isTaken = node.state.others.has(key);
+      node.poke(world.nowMs, ({ others }) => void (isTaken ? others.delete(key) : others.add(key)));
       world.oracle.excuse('EVENT_REFUSED');
-      return isThere ? `${key} is out of the way` : `somebody makes ${key} a string`;
+      // Worst is what comes behind the event that can't pass.
+      if (!isTaken && canCommit(world) && draws.once(2)) {
+        const { postgres } = world;
+        postgres.wal.commit([aggregate], { gap: 0, isPublished: postgres.isPublishing });
+        world.note(`a transaction commits with an event for it; and ${commitSome(world, draws, profile)}`);
+      }
+      if (isTaken) return `${key} takes entries again`;
+      return node.state.streams.has(key)
+        ? `somebody adds the last possible ID to ${key}`
+        : `somebody makes ${key} a string`;
     },
-    1,
+    3,
   ),
   fault(
     'postgres killed',
@@ -247,6 +284,8 @@ export async function heal(world: World): Promise<void> {
   for (const node of nodes) {
     redisUp(node);
     node.writeRefusal = null;
+    node.refusedOnce = null;
+    node.isDiskStuck = false;
     node.answerOnceWith(null);
     for (const key of node.state.others) node.poke(world.nowMs, ({ others }) => void others.delete(key));
   }
@@ -305,6 +344,41 @@ async function letLook(world: World): Promise<boolean> {
   await world.deliver(link, true);
   return true;
 }
+
+/** All that was held up, or only the first of it. */
+async function letThrough(world: World, draws: Draws, held: readonly Link[]): Promise<string> {
+  const link = draws.pick(held);
+  if (draws.once(2) && link.toServer.length > 0 && link.isServerOpen) {
+    world.note(`one message that ${link.name} has sent comes through`);
+    await world.deliver(link, true);
+    return '';
+  }
+  link.isHeld = false;
+  return `what ${link.name} has sent comes through`;
+}
+
+/** Whether words are under way to the server. */
+function isTalking({ toServer, isHeld, lateness }: Link): boolean {
+  return toServer.length > 0 && !isHeld && lateness === 0;
+}
+
+/** Connections with a batch or a floor under way. */
+function writing(world: World): Link[] {
+  return world.links.filter((link) => isTalking(link) && link.toServer.some(({ isWrite }) => isWrite));
+}
+
+/** Until a relay has written something that has not arrived. */
+async function letWrite(world: World, draws: Draws, profile: Profile): Promise<boolean> {
+  if (world.isStreaming && canCommit(world)) world.note(commitSome(world, draws, profile));
+  for (let left = STEPS_UNTIL_WRITTEN_MAX; left > 0 && writing(world).length === 0; left -= 1)
+    await goOn(world);
+  return writing(world).length > 0;
+}
+
+const STEPS_UNTIL_WRITTEN_MAX = 15;
+/** In messages of others: about as many as a server hears from a relay that takes over. */
+const LATENESS_MAX = 25;
+const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 
 function pickProcess(world: World, draws: Draws): RelayProcess | null {
   return draws.pick(world.living) ?? null;

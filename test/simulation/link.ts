@@ -4,6 +4,8 @@ import type { RelayProcess } from './relay-process.ts';
 export interface Message {
   /** For the trace. */
   readonly what: string;
+  /** Changes what a Redis holds. */
+  readonly isWrite?: boolean;
   readonly deliver: () => void;
 }
 
@@ -21,6 +23,8 @@ export class Link {
   isServerOpen = true;
   /** Nothing gets through either way, and nobody is told. */
   isBlackHole = false;
+  /** What was sent to the server stays under way until the server has heard so many others. */
+  lateness = 0;
   /** What was sent to the server stays under way. */
   isHeld = false;
   /** The client has stopped reading. */
@@ -54,8 +58,8 @@ export class Link {
     return !this.isClientOpen && !this.isServerOpen;
   }
 
-  send(what: string, deliver: () => void): void {
-    if (this.isClientOpen) this.toServer.push({ what, deliver });
+  send(what: string, deliver: () => void, isWrite = false): void {
+    if (this.isClientOpen) this.toServer.push({ what, deliver, isWrite });
   }
 
   reply(what: string, deliver: () => void): void {

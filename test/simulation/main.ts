@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { bundleSimulation } from './bundle.ts';
+import { simulateSeeds } from './crew.ts';
 import { tryMutants } from './mutants.ts';
 import { showTally } from './show-tally.ts';
-import type { Tally } from './simulate.ts';
 
 const { values } = parseArgs({
   options: {
@@ -18,7 +17,7 @@ const { values } = parseArgs({
 
 if (values.help) {
   console.log(`npm run simulate -- [--seed N] [--schedules 100000]
-  Runs the relay, whole, against simulated servers, links and clocks. Every schedule is a function of its seed.
+  Runs the relay, whole, against simulated servers, links and clocks, on all cores. Every schedule is a function of its seed.
   --seed N        the first seed; else one that is made up, and printed
   --schedules N   how many seeds, one after the other
   --mutants       puts known bugs back, one at a time, and counts the schedules until each is found
@@ -26,40 +25,43 @@ if (values.help) {
 
 npm run simulate -- --seed 7 --schedules 1 repeats one schedule. docs/simulation.md says what is simulated.`);
 } else {
-  const seed = Number(values.seed ?? randomInt(1, 1_000_000_000));
+  const seed = Number(values.seed ?? (values.mutants ? 1 : randomInt(1, 1_000_000_000)));
   const schedules = Number(values.schedules);
   if (!Number.isInteger(seed) || !Number.isInteger(schedules) || schedules < 1)
     throw new Error('--seed and --schedules are whole numbers');
-  if (values.mutants) {
-    process.exitCode = (await tryMutants({
-      seed: Number(values.seed ?? 1),
-      schedules,
-      only: values.only ?? '',
-    }))
-      ? 0
-      : 1;
-  } else {
-    console.log(`seeds ${seed} to ${seed + schedules - 1}`);
-    const bundle = await bundleSimulation();
-    const { tally, exitCode } = await run(bundle, seed, schedules);
-    if (tally !== null) showTally(tally);
-    process.exitCode = exitCode;
-  }
+  const isKept = values.mutants
+    ? await tryMutants({ seed, schedules, only: values.only ?? '' })
+    : await simulate(seed, schedules);
+  process.exitCode = isKept ? 0 : 1;
 }
 
-async function run(
-  bundle: string,
-  seed: number,
-  schedules: number,
-): Promise<{ tally: Tally | null; exitCode: number }> {
-  const child = spawn(process.execPath, [bundle, String(seed), String(schedules)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+async function simulate(seed: number, schedules: number): Promise<boolean> {
+  console.log(`seeds ${seed} to ${seed + schedules - 1}`);
+  const bundle = await bundleSimulation();
+  const startedAtMs = performance.now();
+  const seconds = () => (performance.now() - startedAtMs) / 1000;
+  const tally = await simulateSeeds({
+    bundle,
+    fromSeed: seed,
+    schedules,
+    isTold: true,
+    progressed: progressLine(schedules, seconds),
   });
-  let text = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    text += chunk;
-  });
-  const exitCode = await new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1)));
-  const line = text.trim().split('\n').at(-1) ?? '';
-  return { tally: line.startsWith('{') ? (JSON.parse(line) as Tally) : null, exitCode };
+  if (process.stderr.isTTY) process.stderr.write('\n');
+  showTally(tally, seconds());
+  return tally.failure === null;
+}
+
+/** Once a second on a terminal, at every tenth of the whole elsewhere. */
+function progressLine(schedules: number, seconds: () => number): (done: number) => void {
+  const isTerminal = process.stderr.isTTY;
+  let shown = 0;
+  return (done) => {
+    const reached = isTerminal ? seconds() : Math.floor((done * 10) / schedules);
+    if (reached < shown + 1 && (!isTerminal || done < schedules)) return;
+    shown = reached;
+    const text = `${done} of ${schedules} schedules, ${Math.round(done / seconds())} a second`;
+    if (isTerminal) process.stderr.write(`\r${text} `);
+    else if (schedules > 1) process.stderr.write(`${text}\n`);
+  };
 }

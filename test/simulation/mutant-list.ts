@@ -98,10 +98,19 @@ export const MUTANTS: readonly Mutant[] = [
     'let reached: string | null = null;',
     "let reached: string | null = null;\n  lane.set('watermark', String(args[3]));",
   ]),
-  mutant('the watermark is read before the fence is raised', 'src/sink/single-lane.ts', [
-    'const fields = await this.#lane.raiseFence(epoch, holder);',
-    'const { watermark = "" } = await this.#lane.readFields();\n    const fields = { ...(await this.#lane.raiseFence(epoch, holder)), watermark };',
-  ]),
+  mutant(
+    'the watermark is read before the fence is raised; script: nothing is skipped on a single Redis',
+    'src/sink/single-lane.ts',
+    [
+      'const fields = await this.#lane.raiseFence(epoch, holder);',
+      'const { watermark = "" } = await this.#lane.readFields();\n    const fields = { ...(await this.#lane.raiseFence(epoch, holder)), watermark };',
+    ],
+    SCRIPT,
+    [
+      'if (isResent && position <= watermark) {',
+      "if (isResent && position <= watermark && keys[0]?.includes('{') === true) {",
+    ],
+  ),
   mutant('script: a floor that is there already is not written again', SCRIPT, [
     "write(call, () => lane.set('floor', floor === undefined || floor < next ? next : floor));",
     "if (floor === undefined || floor < next) write(call, () => lane.set('floor', next));",

@@ -1,11 +1,7 @@
-import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { bundleSimulation } from './bundle.ts';
+import { simulateSeeds } from './crew.ts';
 import { MUTANTS } from './mutant-list.ts';
-import type { Tally } from './simulate.ts';
-
-const run = promisify(execFile);
 
 /**
  * Puts each known bug back, alone, in a copy that is thrown away, and runs schedules until one finds it. Prints a table for the docs.
@@ -21,27 +17,15 @@ export async function tryMutants(options: {
   for (const [index, { name, mutations }] of MUTANTS.entries()) {
     if (!name.includes(options.only)) continue;
     const bundle = await bundleSimulation(mutations, `mutant-${index}`);
-    const tally = await findFailure(bundle, options.seed, options.schedules);
+    const { failure, schedules } = await simulateSeeds({
+      bundle,
+      fromSeed: options.seed,
+      schedules: options.schedules,
+    });
     await rm(bundle);
-    if (tally.failure === null) areAllFound = false;
-    const found = tally.failure === null ? `not in ${tally.schedules}` : `${tally.schedules} schedules`;
-    console.log(`| ${name} | ${found} | ${tally.failure?.rule ?? ''} |`);
+    if (failure === null) areAllFound = false;
+    const found = failure === null ? `not in ${schedules}` : `${schedules} schedules`;
+    console.log(`| ${name} | ${found} | ${failure?.rule ?? ''} |`);
   }
   return areAllFound;
 }
-
-async function findFailure(bundle: string, seed: number, schedules: number): Promise<Tally> {
-  try {
-    const { stdout } = await run(process.execPath, [bundle, String(seed), String(schedules), '1'], {
-      timeout: MUTANT_TIMEOUT_MS,
-    });
-    return JSON.parse(stdout) as Tally;
-  } catch (error) {
-    // A schedule that breaks a promise ends the program with 1.
-    const { stdout } = error as { stdout?: string };
-    if (stdout?.startsWith('{') !== true) throw error;
-    return JSON.parse(stdout) as Tally;
-  }
-}
-
-const MUTANT_TIMEOUT_MS = 20 * 60_000;

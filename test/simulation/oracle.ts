@@ -94,7 +94,7 @@ export class Oracle implements RedisObserver {
   }
 
   lifeEnds(node: RedisNode): void {
-    const state = this.#isSafeOnly ? node.stateAfter(node.safeCount) : node.state;
+    const state = this.#isSafeOnly ? node.safeState : node.state;
     this.#endOfLife.set(`${node.name} ${node.life}`, state);
   }
 
@@ -224,7 +224,7 @@ export class Oracle implements RedisObserver {
   #known(process: RelayProcess, node: RedisNode): RedisState {
     const life = lifeSeen(process, node) ?? node.life;
     if (life !== node.life) return this.#endOfLife.get(`${node.name} ${life}`) as RedisState;
-    return this.#isSafeOnly ? node.stateAfter(node.safeCount) : node.state;
+    return this.#isSafeOnly ? node.safeState : node.state;
   }
 
   /** After every step. */

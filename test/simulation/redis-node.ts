@@ -27,6 +27,10 @@ export class RedisNode {
   isUp = true;
   /** Why writes are refused. */
   writeRefusal: string | null = null;
+  /** The next write is refused, for this reason. */
+  refusedOnce: string | null = null;
+  /** Nothing more comes to the disk, or to the replicas. */
+  isDiskStuck = false;
   /** One more with every start: a connection belongs to one life of the server. */
   life = 1;
   /** So many of the writes are on the disk, or on the replicas: never lost. */
@@ -36,6 +40,7 @@ export class RedisNode {
   readonly #observer: RedisObserver;
   #log: LoggedWrite[];
   readonly #scripts = new Set<string>();
+  #safe: { readonly count: number; readonly state: RedisState } | null = null;
   #oddAnswer: string | null = null;
   /** Connections that WAIT or WAITAOF blocks. */
   readonly #waiting = new Map<Link, Waiting>();
@@ -47,7 +52,7 @@ export class RedisNode {
     this.#slots = options.slots;
     this.#observer = options.observer;
     this.#log = [{ atMs: 0, apply: (state) => copyInto(state, options.seed) }];
-    this.state = this.stateAfter(1);
+    this.state = this.#stateAfter(1);
   }
 
   get writes(): number {
@@ -72,8 +77,15 @@ export class RedisNode {
     this.#oddAnswer = text;
   }
 
+  /** What is safe on the disk or on the replicas. Asked often, changes seldom. */
+  get safeState(): RedisState {
+    if (this.#safe?.count !== this.safeCount)
+      this.#safe = { count: this.safeCount, state: this.#stateAfter(this.safeCount) };
+    return this.#safe.state;
+  }
+
   /** What stood there after the first `count` writes. */
-  stateAfter(count: number): RedisState {
+  #stateAfter(count: number): RedisState {
     const state = emptyState();
     for (const write of this.#log.slice(0, count)) write.apply(state);
     return state;
@@ -91,7 +103,8 @@ export class RedisNode {
     this.#log = this.#log.slice(0, kept);
     // What a start has loaded is on its disk.
     this.safeCount = kept;
-    this.state = this.stateAfter(kept);
+    this.#safe = null;
+    this.state = this.#stateAfter(kept);
   }
 
   /** The disk, or the replicas, have come to the end of the log. */
@@ -188,15 +201,26 @@ export class RedisNode {
     if (!this.#scripts.has(sha)) throw new Refusal('NOSCRIPT No matching script.');
     const keyCount = Number(args[1]);
     const call = { keys: args.slice(2, 2 + keyCount).map(String), args: args.slice(2 + keyCount) };
-    const { writeRefusal } = this;
+    const writeRefusal = this.writeRefusal ?? this.refusedOnce;
     const running: ScriptCall = { ...call, state: this.state, writeRefusal };
-    const reply = script.model(running);
+    const reply = this.#answer(script.model, running);
     if (running.isWritten === true) {
       this.#write(nowMs, (state) => void script.model({ ...call, state, writeRefusal: null }));
       this.#lastWrite.set(link, this.#log.length);
     }
     this.#observer.ran(this, link, script.name, call.keys[0] as string, reply);
     return reply;
+  }
+
+  #answer(model: (call: ScriptCall) => Reply, call: ScriptCall): Reply {
+    try {
+      const reply = model(call);
+      if (call.isRefused === true) this.refusedOnce = null;
+      return reply;
+    } catch (error) {
+      if (error instanceof Refusal && error.message === this.refusedOnce) this.refusedOnce = null;
+      throw error;
+    }
   }
 
   /** Somebody else writes. */

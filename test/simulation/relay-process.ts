@@ -115,22 +115,20 @@ export function activeProcess(): RelayProcess {
   return current;
 }
 
-/** Lets `act` happen in a process, with everything that follows from it before anything else arrives. */
-export async function runInProcess(process_: RelayProcess, act: () => void): Promise<void> {
+/** Lets `act` happen in a process, with everything that follows from it before anything else arrives; then calls `done`. */
+export function runInProcess(process_: RelayProcess, act: () => void, done: () => void): void {
   current = process_;
   setActive(process_);
   try {
     act();
-    await microtasksDone();
   } finally {
-    current = null;
-    setActive(null);
+    // Ticks come when no microtask is left, those of other microtasks included.
+    process.nextTick(() => {
+      current = null;
+      setActive(null);
+      done();
+    });
   }
-}
-
-/** Ticks come when no microtask is left, those of other microtasks included. */
-function microtasksDone(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 function silentMetrics(sessionStarts: () => void): RelayMetrics {

@@ -1,9 +1,9 @@
 import { Random } from '../support/chaos-random.ts';
-import { Draws } from './draws.ts';
-import { FAULTS, heal, postgresUp } from './faults.ts';
+import { DRAW_LIMIT, Draws } from './draws.ts';
+import { heal, postgresUp } from './faults.ts';
 import { drawProfile, type Profile } from './profile.ts';
 import { simulatedSettings } from './relay-process.ts';
-import { goOn, ORDINARY_STEPS, type StepKind } from './steps.ts';
+import { goOn, letStream, ORDINARY_STEPS, type StepKind } from './steps.ts';
 import { Violation } from './violation.ts';
 import { World } from './world.ts';
 
@@ -49,17 +49,18 @@ async function run(options: {
   const profile = drawProfile(profileDraws);
   const steps: number[][] = [];
   const faults = new Map<string, number>();
-  const world = new World(simulatedSettings(profile.settings), isTracing);
+  const world = new World(simulatedSettings(profile.settings), isTracing, profile.arrivals);
   let violation: Violation | null = null;
   let halt: string | null = null;
   let stepCount = 0;
   try {
     await world.startProcess();
-    while (profile.isWarm && world.processes[0]?.phase !== 'streaming') await goOn(world);
+    while (profile.isWarm && !world.isStreaming) await goOn(world);
     for (; stepCount < options.stepCount; stepCount += 1) {
       const draws = new Draws(given?.steps[stepCount] ?? [], random);
       steps.push(draws.taken);
       const kind = pickKind(draws, profile);
+      if (kind.isFault && profile.isPatient) await letStream(world);
       const told = await kind.act(world, draws, profile);
       if (told === null) await goOn(world);
       else {
@@ -88,13 +89,10 @@ async function run(options: {
 
 function pickKind(draws: Draws, profile: Profile): StepKind {
   const roll = draws.next();
-  if (profile.faults.size > 0 && roll % 100 >= 100 - profile.faultShare) {
-    const enabled = FAULTS.filter(({ name }) => profile.faults.has(name));
-    return draws.pick(enabled);
-  }
-  let rest = Math.floor(roll / 100) % ORDINARY_WEIGHT;
-  for (const kind of ORDINARY_STEPS) {
-    rest -= kind.weight;
+  if (profile.faults.length > 0 && roll % 100 >= 100 - profile.faultShare) return draws.pick(profile.faults);
+  let rest = (Math.floor(roll / 100) / ROLLS) * profile.weightSum;
+  for (const [at, kind] of ORDINARY_STEPS.entries()) {
+    rest -= profile.weights[at] as number;
     if (rest < 0) return kind;
   }
   return ORDINARY_STEPS[0] as StepKind;
@@ -121,10 +119,10 @@ async function settle(world: World): Promise<string | null> {
     }
     if (
       postgres.phase === 'up' &&
-      oracle.isComplete &&
       postgres.slotLsn >= oracle.lastEndLsn &&
+      oracle.isComplete &&
       oracle.reasonToHalt() === null &&
-      world.living.some(({ phase }) => phase === 'streaming')
+      world.isStreaming
     ) {
       return null;
     }
@@ -135,4 +133,4 @@ async function settle(world: World): Promise<string | null> {
 
 const STEPS_MAX = 90;
 const SETTLE_STEPS_MAX = 4000;
-const ORDINARY_WEIGHT = ORDINARY_STEPS.reduce((sum, { weight }) => sum + weight, 0);
+const ROLLS = Math.ceil(DRAW_LIMIT / 100);

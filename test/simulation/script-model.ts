@@ -8,7 +8,7 @@ import { unpack } from '../unit/sink/message-pack.ts';
 export interface RedisState {
   readonly hashes: Map<string, Map<string, string>>;
   readonly streams: Map<string, StreamEntry[]>;
-  /** Keys of a type that is neither. */
+  /** Keys of a type that is neither; one that is a stream, too, has had its last ID. */
   readonly others: Set<string>;
 }
 
@@ -33,6 +33,8 @@ export interface ScriptCall {
   readonly writeRefusal: string | null;
   /** Set when something was written: a script that only looked is nothing to wait for. */
   isWritten?: boolean;
+  /** Set when Redis refused an event. */
+  isRefused?: boolean;
 }
 
 export function emptyState(): RedisState {
@@ -61,6 +63,7 @@ export function appendScript(call: ScriptCall): Reply {
     }
     const key = keys[Math.abs(Number(event[0])) - 1] as string;
     if (writeRefusal !== null) refusal = writeRefusal;
+    else if (state.others.has(key) && state.streams.has(key)) refusal = EXHAUSTED;
     else if (state.others.has(key) || state.hashes.has(key)) refusal = WRONGTYPE;
     if (refusal !== null) break;
     const entry: Record<string, string> = {};
@@ -78,6 +81,7 @@ export function appendScript(call: ScriptCall): Reply {
     call.isWritten = true;
     lane.set('watermark', reached);
   }
+  if (refusal !== null) call.isRefused = true;
   return refusal === null ? [appended, skipped] : [appended, skipped, refusal];
 }
 
@@ -185,6 +189,7 @@ function positionOf(event: readonly (Buffer | number | null)[]): string {
 }
 
 export const WRONGTYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
+const EXHAUSTED = 'ERR The stream has exhausted the last possible ID, unable to add more items';
 /** The native shape: code, LSN and ordinal come first. */
 const PLACES = [3, 4, 5, 6, 7, 1, 2, 8];
 const ENTRY_NAMES = ['id', 'type', 'aggregate_type', 'aggregate_id', 'payload', 'lsn', 'seq', 'committed_at'];

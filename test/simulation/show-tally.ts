@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
-import type { Tally } from './simulate.ts';
+import type { Tally } from './tally.ts';
 
-export function showTally(tally: Tally): void {
+export function showTally(tally: Tally, seconds: number): void {
   const table = new Table({
     head: ['what happened', 'times'],
     colAligns: ['left', 'right'],
@@ -11,7 +11,7 @@ export function showTally(tally: Tally): void {
   for (const [code, count] of Object.entries(tally.halts))
     table.push([`ended, as it must, with ${code}`, count]);
   console.log(table.toString());
-  const { schedules, steps, events, seconds, cpuSeconds, failure } = tally;
+  const { schedules, steps, events, cpuSeconds, failure } = tally;
   const faults = Object.values(tally.faults).reduce((sum, count) => sum + count, 0);
   console.log(
     `${schedules} schedules, ${steps} steps, ${faults} faults, ${events} events appended in ${seconds.toFixed(1)} s ` +

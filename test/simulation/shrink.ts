@@ -1,4 +1,4 @@
-import { type Outcome, runSchedule, type Schedule } from './run-schedule.ts';
+import type { Outcome, Schedule } from './run-schedule.ts';
 
 /**
  * Makes a schedule that breaks a rule as short and as tame as it can, and still breaking the same rule: leaves steps out, in large
@@ -6,6 +6,7 @@ import { type Outcome, runSchedule, type Schedule } from './run-schedule.ts';
  */
 export async function shrink(
   failed: Outcome,
+  run: (schedule: Schedule) => Promise<Outcome>,
   attemptsMax = 4000,
 ): Promise<{ outcome: Outcome; attempts: number }> {
   const rule = failed.violation?.rule;
@@ -14,7 +15,7 @@ export async function shrink(
   const isBroken = async (schedule: Schedule): Promise<boolean> => {
     if (attempts >= attemptsMax) return false;
     attempts += 1;
-    const outcome = await runSchedule(schedule);
+    const outcome = await run(schedule);
     if (outcome.violation?.rule !== rule) return false;
     // Only as far as it ran: what came behind the violation has no part in it.
     best = {

@@ -1,107 +1,73 @@
-import { performance as realPerformance } from 'node:perf_hooks';
 import { type Outcome, runSchedule, runSeed } from './run-schedule.ts';
 import { shrink } from './shrink.ts';
+import type { Tally } from './tally.ts';
 import { installVirtualTime } from './virtual-time.ts';
+import { Violation } from './violation.ts';
 
 /**
- * The program that main.ts bundles and starts: runs schedules of consecutive seeds until one breaks a promise, makes that one
- * small, and tells it. Ends with 1 then, and with a line of JSON for whoever started it.
+ * The program that is bundled and started once per core. It does what it is told over the channel to whoever started it: runs the
+ * schedules of consecutive seeds until one breaks a promise; or makes the schedule of one seed small, and tells it on stderr.
  */
-const [fromSeed = 1, scheduleCount = 1, isQuiet = 0] = process.argv.slice(2).map(Number);
-
-export interface Tally {
-  readonly schedules: number;
-  readonly steps: number;
-  readonly events: number;
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-  readonly faults: Readonly<Record<string, number>>;
-  /** How schedules ended that did not end well, by the code that the relay stopped with. */
-  readonly halts: Readonly<Record<string, number>>;
-  readonly failure: { readonly seed: number; readonly rule: string; readonly message: string } | null;
-}
-
-const startedAtMs = realPerformance.now();
-const faults = new Map<string, number>();
-const halts = new Map<string, number>();
-let schedules = 0;
-let steps = 0;
-let events = 0;
-let shownAtMs = startedAtMs;
+export type Order = { readonly fromSeed: number; readonly count: number } | { readonly tellSeed: number };
 
 // Errors are made by the thousand here, and few are read.
 Error.stackTraceLimit = 0;
-let rejection: Error | null = null;
+let rejection: string | null = null;
 process.on('unhandledRejection', (error) => {
-  rejection ??= error instanceof Error ? error : new Error('thrown');
+  rejection ??= error instanceof Error ? error.message : 'no error';
 });
 installVirtualTime();
 
-let failed: { readonly seed: number; readonly outcome: Outcome } | null = null;
-for (let seed = fromSeed; seed < fromSeed + scheduleCount && failed === null; seed += 1) {
-  const outcome = await runSeed(seed);
-  schedules += 1;
-  steps += outcome.stepCount;
-  events += outcome.events;
-  for (const [name, count] of outcome.faults) faults.set(name, (faults.get(name) ?? 0) + count);
-  if (outcome.halt !== null) halts.set(outcome.halt, (halts.get(outcome.halt) ?? 0) + 1);
-  if (outcome.violation !== null) failed = { seed, outcome };
-  // Lets the rest of Node have its turn, too: a rejection that nobody handles is reported only then.
-  if (schedules % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
-  if (rejection !== null) {
-    console.error(`seed ${seed}: a rejection that nobody handles: ${(rejection as Error).message}`);
-    process.exitCode = 1;
-    break;
+// Whoever started it is gone, and nobody wants to know any more.
+process.on('disconnect', () => process.exit());
+process.on('message', (order: Order) => {
+  void obey(order).then((tally) => process.send?.(tally));
+});
+
+async function obey(order: Order): Promise<Tally | null> {
+  if ('fromSeed' in order) return runSeeds(order.fromSeed, order.count);
+  await tell(order.tellSeed);
+  return null;
+}
+
+async function runSeeds(fromSeed: number, count: number): Promise<Tally> {
+  const before = process.cpuUsage();
+  const faults: Record<string, number> = {};
+  const halts: Record<string, number> = {};
+  let schedules = 0;
+  let steps = 0;
+  let events = 0;
+  let failure: Tally['failure'] = null;
+  for (let seed = fromSeed; seed < fromSeed + count && failure === null; seed += 1) {
+    const outcome = await runToTheEnd(() => runSeed(seed));
+    schedules += 1;
+    steps += outcome.stepCount;
+    events += outcome.events;
+    for (const [name, times] of outcome.faults) faults[name] = (faults[name] ?? 0) + times;
+    if (outcome.halt !== null) halts[outcome.halt] = (halts[outcome.halt] ?? 0) + 1;
+    const { violation } = outcome;
+    if (violation !== null) failure = { seed, rule: violation.rule, message: violation.message };
   }
-  if (isQuiet === 0) showProgress();
-}
-await tell();
-
-function showProgress(): void {
-  const nowMs = realPerformance.now();
-  if (nowMs - shownAtMs < 1000 && schedules < scheduleCount) return;
-  shownAtMs = nowMs;
-  const seconds = (nowMs - startedAtMs) / 1000;
-  const text = `${schedules} of ${scheduleCount} schedules, ${Math.round(schedules / seconds)} a second`;
-  if (process.stderr.isTTY) process.stderr.write(`\r${text} `);
-  else if (schedules % 5000 === 0) process.stderr.write(`${text}\n`);
+  const { user, system } = process.cpuUsage(before);
+  return { schedules, steps, events, cpuSeconds: (user + system) / 1e6, faults, halts, failure };
 }
 
-async function tell(): Promise<void> {
-  if (process.stderr.isTTY && isQuiet === 0) process.stderr.write('\n');
-  const { user, system } = process.cpuUsage();
-  const tally: Tally = {
-    schedules,
-    steps,
-    events,
-    seconds: (realPerformance.now() - startedAtMs) / 1000,
-    cpuSeconds: (user + system) / 1e6,
-    faults: sorted(faults),
-    halts: sorted(halts),
-    failure:
-      failed === null
-        ? null
-        : {
-            seed: failed.seed,
-            rule: failed.outcome.violation?.rule ?? '',
-            message: failed.outcome.violation?.message ?? '',
-          },
-  };
-  if (failed !== null) {
-    process.exitCode = 1;
-    if (isQuiet === 0) await tellFailure(failed.seed, failed.outcome);
-  }
-  console.log(JSON.stringify(tally));
+/** Lets the rest of Node have its turn, too: a rejection that nobody handles is reported only then. */
+async function runToTheEnd(run: () => Promise<Outcome>): Promise<Outcome> {
+  rejection = null;
+  const outcome = await run();
+  await new Promise((resolve) => setImmediate(resolve));
+  if (rejection === null || outcome.violation !== null) return outcome;
+  return { ...outcome, violation: new Violation('a rejection that nobody handles', rejection) };
 }
 
-function sorted(counts: ReadonlyMap<string, number>): Record<string, number> {
-  return Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-async function tellFailure(seed: number, outcome: Outcome): Promise<void> {
-  const smallest = await shrink(outcome);
+async function tell(seed: number): Promise<void> {
+  const outcome = await runToTheEnd(() => runSeed(seed));
+  const smallest = await shrink(outcome, (schedule) => runToTheEnd(() => runSchedule(schedule)));
   Error.stackTraceLimit = 20;
-  const { trace, violation, schedule } = await runSchedule(smallest.outcome.schedule, true);
+  const { trace, violation, schedule } = await runToTheEnd(() =>
+    runSchedule(smallest.outcome.schedule, true),
+  );
   const lines = [
     '',
     `seed ${seed}, made small in ${smallest.attempts} attempts: ${schedule.steps.length} steps of ${outcome.schedule.steps.length}`,
@@ -113,5 +79,5 @@ async function tellFailure(seed: number, outcome: Outcome): Promise<void> {
     '',
     `Again: npm run simulate -- --seed ${seed} --schedules 1`,
   ];
-  console.error(lines.join('\n'));
+  await new Promise((resolve) => process.stderr.write(`${lines.join('\n')}\n`, resolve));
 }

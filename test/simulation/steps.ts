@@ -12,18 +12,16 @@ export interface StepKind {
 }
 
 /** What always happens, sooner or later: the tamest first. */
-export async function goOn(world: World): Promise<boolean> {
-  const [first] = world.deliverable;
-  if (first !== undefined) {
-    await world.deliver(first.link, first.isToServer);
-    return true;
-  }
+export function goOn(world: World): Promise<boolean> | boolean {
+  const first = world.nextDelivery;
+  if (first !== undefined) return whenDone(world.deliver(first.link, first.isToServer));
   const [walsender] = world.sendable;
   if (walsender !== undefined) {
-    world.note(`${walsender.link.name} walsender sends ${walsender.stream(100, 0)}`);
+    const sent = walsender.stream(100, 0);
+    world.note(`${walsender.link.name} walsender sends ${sent}`);
     return true;
   }
-  const waitedFor = world.nodes.find(({ isWaitedFor }) => isWaitedFor);
+  const waitedFor = world.nodes.find(({ isWaitedFor, isDiskStuck }) => isWaitedFor && !isDiskStuck);
   if (waitedFor !== undefined) {
     waitedFor.sync();
     world.note(`${waitedFor.name} has everything on its disk and replicas`);
@@ -37,8 +35,18 @@ export async function goOn(world: World): Promise<boolean> {
   const timer = world.nextTimer();
   if (timer === null) return false;
   // Not timer by timer: what waits for an answer would only look at its watch in between.
-  await world.passTime(Math.max(timer.dueMs, world.nowMs + 200));
-  return true;
+  return whenDone(world.passTime(Math.max(timer.dueMs, world.nowMs + 200)));
+}
+
+function whenDone(done: Promise<void> | undefined): Promise<boolean> | boolean {
+  return done === undefined ? true : done.then(() => true);
+}
+
+/** Until a relay streams, if that is not too long. */
+export async function letStream(world: World): Promise<void> {
+  for (let left = STEPS_UNTIL_STREAMING_MAX; left > 0 && !world.isStreaming; left -= 1) {
+    if (!(await goOn(world))) break;
+  }
 }
 
 /** The life of the servers and of the network when nothing fails. */
@@ -66,6 +74,17 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     },
   },
   {
+    name: 'until it streams',
+    weight: 8,
+    isFault: false,
+    // Much has to arrive before a relay streams again, and as long as none does, little can go wrong.
+    act: async (world) => {
+      if (world.isStreaming) return null;
+      await letStream(world);
+      return '';
+    },
+  },
+  {
     name: 'stream',
     weight: 12,
     isFault: false,
@@ -83,27 +102,9 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     weight: 9,
     isFault: false,
     act: (world, draws, profile) => {
-      if (world.postgres.phase !== 'up' || world.postgres.wal.transactions.length >= TRANSACTIONS_MAX)
-        return null;
-      const size = draws.once(12)
-        ? draws.between(5, profile.hugeEvents)
-        : draws.once(8)
-          ? 0
-          : draws.between(1, 3);
-      const aggregates = Array.from({ length: size }, () => draws.pick(profile.aggregates) as string | null);
-      if (profile.hasUnroutable && size > 0 && draws.once(8)) {
-        aggregates[draws.below(size)] = null;
-        world.oracle.excuse('EVENT_NO_ROUTE');
-      }
-      const { wal, isPublishing } = world.postgres;
-      const transaction = wal.commit(aggregates, {
-        gap: draws.pick(GAPS),
-        isPublished: isPublishing,
-      });
-      const ids = transaction.events
-        .map(({ id, aggregate, isUnroutable }) => `${id}(${isUnroutable ? 'NULL' : aggregate})`)
-        .join(' ');
-      return `a transaction commits at ${formatLsn(transaction.commitLsn)}, ends at ${formatLsn(transaction.endLsn)}: ${ids}${isPublishing ? '' : ' (not published)'}`;
+      if (!canCommit(world)) return null;
+      if (draws.once(3)) world.note(commitSome(world, draws, profile));
+      return commitSome(world, draws, profile);
     },
   },
   {
@@ -152,7 +153,9 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
     isFault: false,
     act: (world, draws) => {
       const node = draws.pick(
-        world.nodes.filter(({ safeCount, writes, isUp }) => isUp && safeCount < writes),
+        world.nodes.filter(
+          ({ safeCount, writes, isUp, isDiskStuck }) => isUp && !isDiskStuck && safeCount < writes,
+        ),
       );
       if (node === undefined) return null;
       node.sync();
@@ -171,6 +174,34 @@ export const ORDINARY_STEPS: readonly StepKind[] = [
   },
 ];
 
-const TRANSACTIONS_MAX = 16;
+export function canCommit({ postgres }: World): boolean {
+  return postgres.phase === 'up' && postgres.wal.transactions.length < TRANSACTIONS_MAX;
+}
+
+/** One transaction, of no event, few or many. */
+export function commitSome(world: World, draws: Draws, profile: Profile): string {
+  const size = draws.once(12)
+    ? draws.between(5, profile.hugeEvents)
+    : draws.once(8)
+      ? 0
+      : draws.between(1, 3);
+  const aggregates = Array.from({ length: size }, () => draws.pick(profile.aggregates) as string | null);
+  if (profile.hasUnroutable && size > 0 && draws.once(8)) {
+    aggregates[draws.below(size)] = null;
+    world.oracle.excuse('EVENT_NO_ROUTE');
+  }
+  const { wal, isPublishing } = world.postgres;
+  const transaction = wal.commit(aggregates, {
+    gap: draws.pick(GAPS),
+    isPublished: isPublishing,
+  });
+  const ids = transaction.events
+    .map(({ id, aggregate, isUnroutable }) => `${id}(${isUnroutable ? 'NULL' : aggregate})`)
+    .join(' ');
+  return `a transaction commits at ${formatLsn(transaction.commitLsn)}, ends at ${formatLsn(transaction.endLsn)}: ${ids}${isPublishing ? '' : ' (not published)'}`;
+}
+
+const TRANSACTIONS_MAX = 20;
+const STEPS_UNTIL_STREAMING_MAX = 150;
 const GAPS = [0, 0, 8, 0x100] as const;
 const STRETCHES_MS = [0, 0, 0, 1, 100, 1000, 6000, 15_000, 40_000] as const;

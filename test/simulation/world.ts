@@ -1,6 +1,7 @@
 import type { Settings } from '../../src/config/settings.ts';
 import { type Lsn, toLsn } from '../../src/core/lsn.ts';
 import { ORIGIN } from '../../src/core/position.ts';
+import type { Random } from '../support/chaos-random.ts';
 import { laneToFields } from '../../src/sink/lane-state.ts';
 import { Link } from './link.ts';
 import { Oracle } from './oracle.ts';
@@ -27,14 +28,17 @@ export class World {
   links: Link[] = [];
   /** Steps taken since nothing fails any more. */
   settledSteps = 0;
+  readonly #arrivals: Arrivals;
+  readonly #late = new Set<Link>();
   #linkCount = 0;
   readonly #seenExits = new Set<RelayProcess>();
   #broken: Error | null = null;
   #checkedSlotLsn: Lsn | null = null;
   #checkedWrites = -1;
 
-  constructor(settings: Settings, isTracing: boolean) {
+  constructor(settings: Settings, isTracing: boolean, arrivals: Arrivals) {
     this.settings = settings;
+    this.#arrivals = arrivals;
     this.isTracing = isTracing;
     this.postgres = new PostgresNode(START_LSN, (session) => this.oracle.released(session));
     const lane = laneToFields({
@@ -77,21 +81,39 @@ export class World {
     if (this.isTracing) this.trace.push(`${String(this.nowMs).padStart(7)} ms  ${line}`);
   }
 
+  /** Whether a relay streams, and is not stopped. */
+  get isStreaming(): boolean {
+    if (this.postgres.walsenders.size === 0) return false;
+    return this.processes.some(({ state, phase }) => state === 'running' && phase === 'streaming');
+  }
+
   get living(): RelayProcess[] {
     return this.processes.filter(({ state }) => state !== 'gone');
   }
 
-  async startProcess(isStealing = false): Promise<void> {
+  startProcess(isStealing = false): Promise<void> {
     const name = `relay ${this.processes.length + 1}`;
     const process = new RelayProcess(this, name, isStealing);
     this.processes.push(process);
     this.note(`${name} starts${isStealing ? ' with --steal' : ''}`);
-    await this.run(process, () => process.start());
+    return this.run(process, () => process.start());
   }
 
   /** Everything that a relay does, it does in here; the invariants are looked at afterwards. */
-  async run(process: RelayProcess, act: () => void): Promise<void> {
-    await runInProcess(process, act);
+  run(process: RelayProcess, act: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      runInProcess(process, act, () => {
+        try {
+          this.#ran(process);
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #ran(process: RelayProcess): void {
     if (this.#broken !== null) throw this.#broken;
     if (process.exit !== null && !this.#seenExits.has(process)) {
       this.#seenExits.add(process);
@@ -163,6 +185,7 @@ export class World {
     this.#linkCount += 1;
     const link = new Link(this.#linkCount, kind, owner, node);
     owner.links.add(link);
+    this.links = this.links.filter(({ isOver }) => !isOver);
     this.links.push(link);
     return link;
   }
@@ -170,35 +193,75 @@ export class World {
   // ---- what can happen next
 
   /** Links with something that may arrive now, at the server or at the client. */
-  get deliverable(): { readonly link: Link; readonly isToServer: boolean }[] {
-    const found: { link: Link; isToServer: boolean }[] = [];
-    let isAnyOver = false;
+  get deliverable(): Delivery[] {
+    const found: Delivery[] = [];
     for (const link of this.links) {
-      if (link.isOver) isAnyOver = true;
-      if (link.isBlackHole) continue;
-      if (
-        link.toServer.length > 0 &&
-        link.isServerOpen &&
-        !link.isHeld &&
-        link.node?.isBlocked(link) !== true
-      )
-        found.push({ link, isToServer: true });
-      if (link.toClient.length > 0 && link.isClientOpen && link.owner.state === 'running' && !link.isPaused)
-        found.push({ link, isToServer: false });
+      if (this.#canReachServer(link)) found.push({ link, isToServer: true });
+      if (this.#canReachClient(link)) found.push({ link, isToServer: false });
     }
-    if (isAnyOver) this.links = this.links.filter(({ isOver }) => !isOver);
     return found;
   }
 
-  async deliver(link: Link, isToServer: boolean): Promise<void> {
+  /** What arrives next when the schedule has no wish of its own. */
+  get nextDelivery(): Delivery | undefined {
+    if (this.#arrivals !== 'oldest connection first') {
+      const found = this.deliverable;
+      if (this.#arrivals === 'newest connection first' || found.length < 2) return found.at(-1);
+      return found[this.#arrivals.int(0, found.length - 1)];
+    }
+    for (const link of this.links) {
+      if (this.#canReachServer(link)) return { link, isToServer: true };
+      if (this.#canReachClient(link)) return { link, isToServer: false };
+    }
+    return undefined;
+  }
+
+  #canReachServer(link: Link): boolean {
+    return (
+      link.toServer.length > 0 &&
+      link.isServerOpen &&
+      !link.isBlackHole &&
+      !link.isHeld &&
+      link.lateness === 0 &&
+      link.node?.isBlocked(link) !== true
+    );
+  }
+
+  #canReachClient(link: Link): boolean {
+    return (
+      link.toClient.length > 0 &&
+      link.isClientOpen &&
+      !link.isBlackHole &&
+      !link.isPaused &&
+      link.owner.state === 'running'
+    );
+  }
+
+  /** What reaches a relay is done with when the promise is; what reaches a server, at once. */
+  deliver(link: Link, isToServer: boolean): Promise<void> | undefined {
     const message = (isToServer ? link.toServer : link.toClient).shift();
-    if (message === undefined) return;
+    if (message === undefined) return undefined;
     if (this.isTracing) this.note(`${link.name} ${isToServer ? '→ server' : '← server'}: ${message.what}`);
     if (isToServer) {
+      if (this.#late.size > 0) this.#comeCloser(({ node }) => node === link.node);
       message.deliver();
       this.check();
-    } else {
-      await this.run(link.owner, message.deliver);
+      return undefined;
+    }
+    return this.run(link.owner, message.deliver);
+  }
+
+  /** What was sent on it arrives only when its server has been told so many things by others, or time passes. */
+  delay(link: Link, lateness: number): void {
+    link.lateness = lateness;
+    this.#late.add(link);
+  }
+
+  #comeCloser(isMeant: (link: Link) => boolean): void {
+    for (const link of this.#late) {
+      if (!isMeant(link)) continue;
+      link.lateness -= 1;
+      if (link.lateness === 0) this.#late.delete(link);
     }
   }
 
@@ -226,6 +289,7 @@ export class World {
 
   /** Time passes until `untilMs`; what is due by then happens, in its order. */
   async passTime(untilMs: number): Promise<void> {
+    this.#comeCloser(() => true);
     for (;;) {
       const timer = this.nextTimer();
       if (timer === null || timer.dueMs > untilMs) break;
@@ -235,18 +299,26 @@ export class World {
     for (const node of this.nodes) node.expireWaits(this.nowMs);
   }
 
-  async fire(timer: VirtualTimer): Promise<void> {
+  fire(timer: VirtualTimer): Promise<void> {
     this.nowMs = Math.max(this.nowMs, timer.dueMs);
     for (const node of this.nodes) node.expireWaits(this.nowMs);
     if (timer.intervalMs === null) timer.clear();
     // An interval that was late does not catch up.
     else timer.dueMs = this.nowMs + timer.intervalMs;
-    await this.run(timer.owner as RelayProcess, timer.run);
+    return this.run(timer.owner as RelayProcess, timer.run);
   }
 
   describe(): string {
     return this.oracle.describe();
   }
+}
+
+/** The order between connections, where the schedule leaves it open; nothing is ever known of it. */
+export type Arrivals = 'oldest connection first' | 'newest connection first' | Random;
+
+export interface Delivery {
+  readonly link: Link;
+  readonly isToServer: boolean;
 }
 
 const CLUSTER_NODES = 2;

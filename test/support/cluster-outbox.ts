@@ -1,35 +1,32 @@
-import { Cluster, Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 import type { RedisCluster } from '../../dev/servers/redis-cluster.ts';
-import { lsnFromHex, parseLsn } from '../../src/core/lsn.ts';
 import type { Env } from './cli.ts';
 import { compareStreams, type RelayedEvent } from './compare-streams.ts';
-import { expectFlawless, type Oracle, readEntries } from './exactness.ts';
+import { expectFlawless, expectFloorNoted, type Oracle, readEntries } from './exactness.ts';
 import type { Outbox } from './outbox.ts';
+import { createOutbox } from './servers.ts';
 
-/** An outbox whose streams are spread over the lanes of a cluster, one lane for each aggregate type. */
-export class ClusterStreams implements AsyncDisposable {
-  readonly client: Cluster;
+/** An outbox on a cluster of the test file's own; its `redis` reaches all nodes. */
+export function createClusterOutbox(cluster: RedisCluster, env: Env = {}): Promise<Outbox> {
+  return createOutbox({
+    redisUrl: cluster.url,
+    isRedisOwn: true,
+    isRedisCluster: true,
+    env: { WALRELAY_REDIS_MODE: 'cluster', WALRELAY_REDIS_NODES: cluster.addresses.join(','), ...env },
+  });
+}
+
+/** The streams of an outbox, spread over the lanes of a cluster: one lane for each aggregate type. */
+export class ClusterStreams {
   readonly #outbox: Outbox;
   readonly #cluster: RedisCluster;
 
   constructor(outbox: Outbox, cluster: RedisCluster) {
     this.#outbox = outbox;
     this.#cluster = cluster;
-    this.client = new Cluster([...cluster.addresses], {
-      redisOptions: { password: cluster.password },
-      clusterRetryStrategy: () => 100,
-    });
-    this.client.on('error', () => undefined);
   }
 
-  /** What comes on top of an outbox's own settings. The stream's name is the outbox's, with braces around the type. */
-  static env(cluster: RedisCluster): Env {
-    return {
-      WALRELAY_REDIS_MODE: 'cluster',
-      WALRELAY_REDIS_NODES: cluster.addresses.join(','),
-    };
-  }
-
+  /** What comes on top of the outbox's own settings: its stream's name, with braces around the type. */
   streamEnv(): Env {
     return { WALRELAY_STREAM: `${this.#outbox.name}.{\${aggregatetype}}` };
   }
@@ -65,15 +62,7 @@ export class ClusterStreams implements AsyncDisposable {
   async expectExact(oracle: Oracle): Promise<number> {
     const exactness = compareStreams(await oracle.read(), await this.read());
     expectFlawless(exactness);
-    const confirmed = parseLsn(await this.#outbox.confirmedLsn());
-    const floor = await this.client.hget(this.#outbox.metaKey, 'floor');
-    if (floor === null || lsnFromHex(floor) < confirmed)
-      throw new Error(`the floor is ${floor}, but Postgres was told ${confirmed}`);
+    await expectFloorNoted(this.#outbox);
     return exactness.events;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.client.disconnect();
-    await Promise.resolve();
   }
 }

@@ -157,7 +157,7 @@ export class Outbox implements AsyncDisposable {
     if (!this.#isRedisOwn) {
       const keys = await this.redis.keys(`${this.name}.*`);
       // One by one: on a cluster they belong to different nodes.
-      for (const key of [this.metaKey, ...keys]) await this.redis.del(key);
+      for (const key of [this.metaKey, `${this.metaKey}:streams`, ...keys]) await this.redis.del(key);
     }
     this.redis.disconnect();
     await withAdmin(this.#adminUrl, async (client) => {

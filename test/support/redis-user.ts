@@ -20,6 +20,11 @@ export class RedisUser implements AsyncDisposable {
     return new RedisUser(outbox, url.href);
   }
 
+  /** Takes away all rights but these; the password stays. */
+  async reset(...rules: string[]): Promise<void> {
+    await this.#outbox.redis.call('ACL', 'SETUSER', this.#outbox.name, 'resetkeys', '-@all', ...rules);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#outbox.redis.call('ACL', 'DELUSER', this.#outbox.name);
   }

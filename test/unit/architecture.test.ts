@@ -130,6 +130,15 @@ test('the audit knows the two ends and the route between them, and nothing of th
   expect(inFolders(['audit']).length).toBeGreaterThan(5);
 });
 
+test('trimming knows the streams, and nothing of the relays or of Postgres', () => {
+  const allowed = ['config', 'core', 'ops', 'sink', 'trimming'];
+  const found = offences(inFolders(['trimming']), ({ imports }) =>
+    imports.filter((module) => isOfSrc(module) && !allowed.includes(module.split('/')[0]!)),
+  );
+  expect(found).toEqual([]);
+  expect(inFolders(['trimming']).length).toBeGreaterThan(2);
+});
+
 test('nobody but the command line knows the audit', () => {
   const others = FILES.filter(({ folder }) => folder !== 'audit' && folder !== 'cli');
   const found = offences(others, ({ imports }) => imports.filter((module) => module.startsWith('audit/')));

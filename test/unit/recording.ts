@@ -41,7 +41,7 @@ interface RawRecording extends Omit<Recording, 'frames'> {
   readonly frames: readonly (string | { readonly gzip: string })[];
 }
 
-export const RECORDED_MAJORS = [15, 16, 17, 18] as const;
+export const RECORDED_MAJORS = [14, 15, 16, 17, 18] as const;
 
 /** The contents of the XLogData frames: one pgoutput message each. */
 export function pgoutputMessages(recording: Recording): Buffer[] {

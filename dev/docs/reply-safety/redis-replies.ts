@@ -189,7 +189,7 @@ export const REDIS_REPLIES: readonly RedisReply[] = [
     when: 'a password was set',
     reply: '-NOAUTH Authentication required.',
     code: 'REDIS_AUTH',
-    why: 'URLs are read at the start only: a supervisor’s restart brings the new secret, trying the old one again locks accounts',
+    why: 'the file of a URL was read a moment ago, and trying the same secret again locks accounts',
   },
   {
     name: 'WRONGPASS',

@@ -110,7 +110,7 @@ export const SQLSTATES: readonly SqlState[] = [
     name: 'invalid_password',
     when: 'a wrong password, or one that was rotated while the relay ran',
     code: 'PG_AUTH',
-    why: 'URLs are read at the start only: a supervisor’s restart brings the new secret; the old one again and again would lock the account',
+    why: 'the file of the URL was read a moment ago; the same secret again and again would lock the account',
     isFatal: true,
     real: [
       'test/chaos/redis-replies.test.ts › a Postgres password that is rotated ends the relay at its next reconnect, and is never shown',

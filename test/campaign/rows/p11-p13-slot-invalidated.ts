@@ -98,9 +98,10 @@ export const rows: readonly Row[] = [
         );
         return (await readMetric(daemon, 'walrelay_paused')) === 1;
       });
-      await unlessExited(daemon, switchWalUntil(scene, "wal_status = 'lost'", { withCheckpoints: true }));
+      await unlessExited(daemon, switchWalUntil(scene, "wal_status = 'unreserved'"));
       // Redis says nothing all the while: the WAL is watched whatever the session does.
       await expectWalWarning(daemon);
+      await switchWalUntil(scene, "wal_status = 'lost'", { withCheckpoints: true });
       redis.resume();
       fault.over();
       await scene.expectHalt(daemon, ['SLOT_LOST'], { entries: 'any' });

@@ -17,10 +17,7 @@ export const rows: readonly Row[] = [
     runs: 3,
     isShort: true,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { redis, scene, daemon } = await context.openUnderLoad();
       for (let life = 1; life <= (context.kills ?? 3); life += 1) {
         await waitForEvents(daemon, life * context.random.int(100, 300));
         const fault = context.fault('kill -9 of Redis', { isKill: true });
@@ -91,10 +88,7 @@ async function loseConfirmed(context: RowContext, windowMs: string): Promise<voi
 }
 
 async function loseSinceSnapshot(context: RowContext): Promise<void> {
-  const redis = await context.startRedis({ args: ['--appendonly', 'no'] });
-  const scene = await context.openScene({ redis });
-  const daemon = await scene.startStreaming();
-  scene.startWorkload();
+  const { redis, scene, daemon } = await context.openUnderLoad({ redis: { args: ['--appendonly', 'no'] } });
   await waitForEvents(daemon, 200);
   await scene.outbox.redis.save();
   const saved = await scene.floor();

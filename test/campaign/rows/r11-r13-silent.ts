@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { lengthenAof } from '../../support/aof-tail.ts';
 import { sessionErrors, waitForEvents } from '../../support/chaos-links.ts';
 import { countErrors, waitForError } from '../../support/relay-errors.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { refusedForAWhile } from '../refused-for-a-while.ts';
 import type { Row } from '../row.ts';
 
 export const rows: readonly Row[] = [
@@ -14,10 +14,9 @@ export const rows: readonly Row[] = [
     runs: 2,
     async run(context) {
       // Microseconds for each command.
-      const redis = await context.startRedis({ args: ['--key-load-delay', '100'] });
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { redis, scene, daemon } = await context.openUnderLoad({
+        redis: { args: ['--key-load-delay', '100'] },
+      });
       await waitForEvents(daemon, 200);
       const fault = context.fault('kill -9 of Redis, which loads for seconds', { isKill: true });
       await redis.kill();
@@ -35,25 +34,30 @@ export const rows: readonly Row[] = [
     must: 'OK',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis({ args: ['--busy-reply-threshold', '200'] });
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { redis, scene, daemon } = await context.openUnderLoad({
+        redis: { args: ['--busy-reply-threshold', '200'] },
+      });
       const other = new Redis(redis.url);
       context.defer(async () => other.disconnect());
-      for (let count = 1; count <= 2; count += 1) {
-        await waitForEvents(daemon, count * 150);
-        const met = countErrors(daemon, 'REDIS_NOT_READY');
-        const fault = context.fault('an endless script');
-        const script = other.eval('while true do end', 0).catch((error: unknown) => String(error));
-        await waitForError(daemon, 'REDIS_NOT_READY', met + 1);
-        await sleep(context.random.int(0, 800));
-        await scene.outbox.redis.script('KILL');
-        const end = await script;
-        if (!String(end).includes('Script killed')) throw new Error(`the script ended with ${String(end)}`);
-        fault.over();
-        await scene.recover(daemon, fault);
-      }
+      let script: Promise<unknown> | null = null;
+      await refusedForAWhile(
+        { context, scene, daemon },
+        {
+          fault: 'an endless script',
+          code: 'REDIS_NOT_READY',
+          times: 2,
+          events: 150,
+          begin: async () => {
+            script = other.eval('while true do end', 0).catch((error: unknown) => String(error));
+          },
+          end: async () => {
+            await scene.outbox.redis.script('KILL');
+            const end = await script;
+            if (!String(end).includes('Script killed'))
+              throw new Error(`the script ended with ${String(end)}`);
+          },
+        },
+      );
       if (!daemon.stderr.includes('BUSY')) throw new Error('the relay has never met BUSY');
       await scene.settle(daemon);
     },

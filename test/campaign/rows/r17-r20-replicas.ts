@@ -5,9 +5,9 @@ import { promote, startReplica } from '../../../dev/servers/redis-replica.ts';
 import { parseLsn } from '../../../src/core/lsn.ts';
 import { waitForEvents } from '../../support/chaos-links.ts';
 import { FaultProxy } from '../../support/fault-proxy.ts';
-import { countErrors, waitForError } from '../../support/relay-errors.ts';
 import { confirmedAtRest } from '../../support/slot-at-rest.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { refusedForAWhile } from '../refused-for-a-while.ts';
 import type { Row } from '../row.ts';
 import type { RowContext } from '../row-context.ts';
 
@@ -30,25 +30,26 @@ export const rows: readonly Row[] = [
     must: 'OK',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload({ bigRows: 1_000 });
-      for (let count = 1; count <= 4; count += 1) {
-        await waitForEvents(daemon, count * 80);
-        const met = countErrors(daemon, 'REDIS_NOT_PRIMARY');
-        const fault = context.fault('REPLICAOF');
-        // Of a primary that does not answer: nothing is synchronised, nothing lost.
-        await scene.outbox.redis.replicaof('127.0.0.1', 1);
-        await waitForError(daemon, 'REDIS_NOT_PRIMARY', met + 1);
-        const confirmed = await confirmedAtRest(scene.outbox);
-        await scene.outbox.insert();
-        await sleep(context.random.int(0, 500));
-        if ((await scene.outbox.confirmedLsn()) !== confirmed) throw new Error('confirmed without a primary');
-        await scene.outbox.redis.replicaof('NO', 'ONE');
-        fault.over();
-        await scene.recover(daemon, fault);
-      }
+      const { scene, daemon } = await context.openUnderLoad({ workload: { bigRows: 1_000 } });
+      const { outbox } = scene;
+      await refusedForAWhile(
+        { context, scene, daemon },
+        {
+          fault: 'REPLICAOF',
+          code: 'REDIS_NOT_PRIMARY',
+          times: 4,
+          events: 80,
+          // Of a primary that does not answer: nothing is synchronised, nothing lost.
+          begin: () => outbox.redis.replicaof('127.0.0.1', 1),
+          meanwhile: async () => {
+            const confirmed = await confirmedAtRest(outbox);
+            await outbox.insert();
+            await sleep(context.random.int(0, 500));
+            if ((await outbox.confirmedLsn()) !== confirmed) throw new Error('confirmed without a primary');
+          },
+          end: () => outbox.redis.replicaof('NO', 'ONE'),
+        },
+      );
       await scene.settle(daemon);
     },
   },
@@ -58,21 +59,19 @@ export const rows: readonly Row[] = [
     must: 'OK',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload({ bigRows: 1_000 });
-      for (let count = 1; count <= 3; count += 1) {
-        await waitForEvents(daemon, count * 80);
-        const met = countErrors(daemon, 'REDIS_NOT_READY');
-        const fault = context.fault('min-replicas-to-write 1');
-        await scene.outbox.redis.config('SET', 'min-replicas-to-write', '1');
-        await waitForError(daemon, 'REDIS_NOT_READY', met + 1);
-        await sleep(context.random.int(0, 500));
-        await scene.outbox.redis.config('SET', 'min-replicas-to-write', '0');
-        fault.over();
-        await scene.recover(daemon, fault);
-      }
+      const { scene, daemon } = await context.openUnderLoad({ workload: { bigRows: 1_000 } });
+      const { redis: client } = scene.outbox;
+      await refusedForAWhile(
+        { context, scene, daemon },
+        {
+          fault: 'min-replicas-to-write 1',
+          code: 'REDIS_NOT_READY',
+          times: 3,
+          events: 80,
+          begin: () => client.config('SET', 'min-replicas-to-write', '1'),
+          end: () => client.config('SET', 'min-replicas-to-write', '0'),
+        },
+      );
       if (!daemon.stderr.includes('NOREPLICAS')) throw new Error('the relay has never met NOREPLICAS');
       await scene.settle(daemon);
     },

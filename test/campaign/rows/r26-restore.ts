@@ -14,10 +14,7 @@ export const rows: readonly Row[] = [
     must: 'HALT',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload({ bigRows: 1_000 });
+      const { redis, scene, daemon } = await context.openUnderLoad({ workload: { bigRows: 1_000 } });
       await waitForEvents(daemon, 150);
       const backup = mkdtempSync(join(tmpdir(), 'walrelay-backup-'));
       context.defer(async () => rmSync(backup, { recursive: true, force: true }));

@@ -16,10 +16,7 @@ export const rows: readonly Row[] = [
     runs: 2,
     isShort: true,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { scene, daemon } = await context.openUnderLoad();
       await waitForEvents(daemon, 200);
       const before = await scene.outbox.redis.multi().hget(scene.outbox.metaKey, 'floor').flushall().exec();
       context.fault('FLUSHALL');

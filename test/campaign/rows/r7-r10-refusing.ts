@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { findRedis } from '../../../dev/servers/redis.ts';
 import { waitForEvents, waitForRelay, waitForSessions } from '../../support/chaos-links.ts';
 import { HeldAppends } from '../../support/held-appends.ts';
-import { countErrors, waitForError } from '../../support/relay-errors.ts';
+import { waitForError } from '../../support/relay-errors.ts';
 import { waitFor } from '../../support/wait-for.ts';
+import { refusedForAWhile } from '../refused-for-a-while.ts';
 import type { Row } from '../row.ts';
 
 export const rows: readonly Row[] = [
@@ -17,21 +18,19 @@ export const rows: readonly Row[] = [
     must: 'OK',
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
-      for (let count = 1; count <= 5; count += 1) {
-        await waitForEvents(daemon, count * 100);
-        const refused = countErrors(daemon, 'REDIS_FULL');
-        const fault = context.fault('maxmemory 1');
-        await scene.outbox.redis.config('SET', 'maxmemory', '1');
-        await waitForError(daemon, 'REDIS_FULL', refused + 1);
-        await sleep(context.random.int(0, 400));
-        await scene.outbox.redis.config('SET', 'maxmemory', '0');
-        fault.over();
-        await scene.recover(daemon, fault);
-      }
+      const { scene, daemon } = await context.openUnderLoad();
+      const { redis: client } = scene.outbox;
+      await refusedForAWhile(
+        { context, scene, daemon },
+        {
+          fault: 'maxmemory 1',
+          code: 'REDIS_FULL',
+          times: 5,
+          events: 100,
+          begin: () => client.config('SET', 'maxmemory', '1'),
+          end: () => client.config('SET', 'maxmemory', '0'),
+        },
+      );
       await scene.settle(daemon);
     },
   },
@@ -86,10 +85,7 @@ export const rows: readonly Row[] = [
     must: ['REFUSE', 'HALT'],
     runs: 2,
     async run(context) {
-      const redis = await context.startRedis();
-      const scene = await context.openScene({ redis });
-      const daemon = await scene.startStreaming();
-      scene.startWorkload();
+      const { scene, daemon } = await context.openUnderLoad();
       await waitForEvents(daemon, 200);
       const replies = await scene.outbox.redis
         .multi()

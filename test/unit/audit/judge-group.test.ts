@@ -80,6 +80,16 @@ test.each([
     [row(), entry(), entry({ order: 'broken' })],
     { duplicated: 1 },
   ],
+  [
+    'an entry of a snapshot stands for its row',
+    [row(), entry({ origin: 'snapshot', position: null })],
+    { fromSnapshot: 1 },
+  ],
+  [
+    'an event that came as an entry of a snapshot and relayed is doubled',
+    [row(), entry({ origin: 'snapshot', position: null }), entry()],
+    { fromSnapshot: 1, duplicated: 1 },
+  ],
   ['an entry without a row is no finding', [entry()], { withoutRow: 1 }],
 ] as const)('%s', (_, records, expected) => {
   const verdict = judgeGroup(records);
@@ -96,6 +106,7 @@ test.each([
     withoutRow: 0,
     repeats: 0,
     recovered: 0,
+    fromSnapshot: 0,
     replayed: 0,
     ...expected,
   });

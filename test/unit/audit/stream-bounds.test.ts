@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { formatUs } from '../../../src/audit/audit-report.ts';
-import { parseCommittedAtUs, StreamBounds, type StreamFacts } from '../../../src/audit/stream-bounds.ts';
+import { StreamBounds, type StreamFacts } from '../../../src/audit/stream-bounds.ts';
+import { parseCommittedAtUs } from '../../../src/sink/commit-time.ts';
 
 const whole: StreamFacts = { exists: true, hasLostEntries: false, firstCommittedAtUs: 10_000_000n };
 const trimmed: StreamFacts = { exists: true, hasLostEntries: true, firstCommittedAtUs: 50_000_000n };

@@ -49,6 +49,14 @@ describe('what applies', () => {
       redisNodes: [],
       redisSentinelMaster: 'mymaster',
       redisSentinelPassword: 'none',
+      postgresCaFile: 'none',
+      postgresCertFile: 'none',
+      postgresKeyFile: 'none',
+      redisTls: 'verify-full',
+      redisCaFile: 'none',
+      redisCertFile: 'none',
+      redisKeyFile: 'none',
+      secretFiles: {},
       durability: { level: 'reply' },
       publication: 'walrelay',
       slot: 'walrelay',
@@ -77,6 +85,19 @@ describe('what applies', () => {
       pollAfter: 'delete',
       pollMarkColumn: 'published_at',
       pollListenChannel: 'off',
+      cleanup: 'none',
+      cleanupRetentionMs: 604_800_000,
+      cleanupOlderRows: 'keep',
+      cleanupIntervalMs: 10_000,
+      cleanupBatchRowsMax: 1000,
+      cleanupRowsPerSecondMax: 5000,
+      cleanupPartitionsAhead: 3,
+      trim: 'none',
+      trimMaxLength: 'off',
+      trimMaxAgeMs: 'off',
+      trimIgnoredGroups: [],
+      trimIntervalMs: 60_000,
+      trimHeldUpWarnMs: 3_600_000,
       httpHost: '127.0.0.1',
       httpPort: 9465,
       logLevel: 'info',
@@ -161,6 +182,18 @@ describe('what applies', () => {
     });
   });
 
+  test('what is acknowledged is kept for an hour, unless an age or a length is set', () => {
+    const trim = (env: Record<string, string>) => load({ env: { ...REQUIRED, ...env } }).trimMaxAgeMs;
+    expect(trim({ WALRELAY_TRIM: 'safe' })).toBe(3_600_000);
+    expect(trim({ WALRELAY_TRIM: 'safe', WALRELAY_TRIM_MAX_LENGTH: '10' })).toBe('off');
+    expect(trim({ WALRELAY_TRIM: 'safe', WALRELAY_TRIM_MAX_AGE_MS: '0' })).toBe(0);
+    expect(trim({ WALRELAY_TRIM: 'even-unread', WALRELAY_TRIM_MAX_LENGTH: '10' })).toBe('off');
+    expect(load({ env: { ...REQUIRED, WALRELAY_TRIM_IGNORED_GROUPS: 'a, b' } }).trimIgnoredGroups).toEqual([
+      'a',
+      'b',
+    ]);
+  });
+
   test('options that are no settings are left alone', () => {
     expect(load({ env: REQUIRED, flags: { json: true } }).slot).toBe('walrelay');
   });
@@ -230,12 +263,37 @@ describe('what is refused', () => {
     expect(lines[0]).toContain(expected);
   });
 
+  test('trimming what nobody has read takes a length or an age to go by', () => {
+    const problems = (env: Record<string, string>) =>
+      problemsOf({ env: { ...REQUIRED, WALRELAY_TRIM: 'even-unread', ...env } });
+    expect(problems({}).join()).toContain('it would have nothing to go by');
+    expect(problems({ WALRELAY_TRIM_MAX_AGE_MS: '0' }).join()).toContain('at least 1');
+    expect(problems({ WALRELAY_TRIM_MAX_LENGTH: 'x' }).join()).toMatch(/a whole number .*, or off/);
+    expect(
+      problems({ WALRELAY_TRIM_MAX_LENGTH: '5', WALRELAY_TRIM_IGNORED_GROUPS: 'a,,b' }).join(),
+    ).toContain('a name, several with commas between them');
+  });
+
   test('a memory budget below what the batches and two events need is refused with the sum', () => {
     const env = { ...REQUIRED, WALRELAY_EVENT_BYTES_MAX: '40MiB' };
     expect(problemsOf({ env })).toEqual([
       "WALRELAY_MEMORY_BUDGET_BYTES: the default 64MiB doesn't fit; expected at least 81MiB: 2 x eventBytesMax " +
         '(40MiB; one read while another is sent) + inFlightBatchesMax (4) x batchBytesMax (256KiB)',
     ]);
+  });
+
+  test('a clean-up that would take rows away before they are audited, or has no time to partition by', () => {
+    const rounds = { ...REQUIRED, WALRELAY_AUDIT_INTERVAL_MS: '1000', WALRELAY_CLEANUP: 'delete' };
+    expect(problemsOf({ env: { ...rounds, WALRELAY_CLEANUP_RETENTION_MS: '2999' } })).toEqual([
+      expect.stringContaining('at least 3 x auditIntervalMs (1000)'),
+    ]);
+    const partitions = { ...REQUIRED, WALRELAY_CLEANUP: 'partitions', WALRELAY_COLUMN_TIME: 'none' };
+    expect(problemsOf({ env: partitions })).toEqual([
+      expect.stringMatching(/^WALRELAY_COLUMN_TIME: .*partitioned by/),
+    ]);
+    // Without a clean-up nothing has to fit it.
+    const fits = { ...rounds, WALRELAY_CLEANUP: 'none', WALRELAY_CLEANUP_RETENTION_MS: '0' };
+    expect(loadSettings({ env: fits, flags: {}, readFile: () => '' }).cleanupRetentionMs).toBe(0);
   });
 
   test('rules between settings are checked even while another setting is refused', () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { loadSettings } from '../../../src/config/load-settings.ts';
-import { parseHostPorts, redisTarget } from '../../../src/config/redis-target.ts';
+import { parseHostPorts } from '../../../src/config/host-ports.ts';
+import { redisTarget } from '../../../src/config/redis-target.ts';
 
 test('nodes are read in order, an IPv6 address in brackets', () => {
   expect(parseHostPorts('a:1, b.example:65535,[::1]:7000')).toEqual([

@@ -36,6 +36,13 @@ test('only the groups that a command uses', () => {
     '--redis-nodes <host:port,…>',
     '--redis-sentinel-master <name>',
     '--redis-sentinel-password <password>',
+    '--postgres-ca-file <path>',
+    '--postgres-cert-file <path>',
+    '--postgres-key-file <path>',
+    '--redis-tls <name>',
+    '--redis-ca-file <path>',
+    '--redis-cert-file <path>',
+    '--redis-key-file <path>',
     '--durability <level>',
     '--redis-persistence <warn|require>',
   ]);

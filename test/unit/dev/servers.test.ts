@@ -4,7 +4,7 @@ import { parsePostgresVersion } from '../../../dev/servers/postgres-binaries.ts'
 import { postgresConf, TEST_SETTINGS } from '../../../dev/servers/postgres-conf.ts';
 import { parseProcStat } from '../../../dev/servers/process-tree.ts';
 import { withoutPassword } from '../../../dev/servers/provided-server.ts';
-import { parseRedisVersion } from '../../../dev/servers/redis-binary.ts';
+import { hasStartFlags, parseRedisVersion } from '../../../dev/servers/redis-binary.ts';
 import { chooseUser } from '../../../dev/servers/server-user.ts';
 
 describe('the description of a given server', () => {
@@ -40,10 +40,14 @@ describe('versions', () => {
       'Redis 7.0.15',
     );
     expect(parseRedisVersion('Valkey server v=8.0.1 sha=00000000:0')).toBe('Valkey 8.0.1');
+    expect(parseRedisVersion('Server v=7.2.14 sha=00000000:0 malloc=jemalloc-5.3.0')).toBe('Valkey 7.2.14');
   });
 
-  test('of Redis before 7 are refused: they lack our start flags', () => {
+  test('of Redis before 6.2 are refused, as the relay does; those before 7 are started without our newer flags', () => {
     expect(parseRedisVersion('Redis server v=6.0.16 sha=00000000:0')).toBeUndefined();
+    const oldest = parseRedisVersion('Redis server v=6.2.14 sha=40305114:0 malloc=libc bits=64');
+    expect(oldest).toBe('Redis 6.2.14');
+    expect(['Redis 6.2.14', 'Redis 7.0.15', 'Valkey 8.0.1'].map(hasStartFlags)).toEqual([false, true, true]);
   });
 });
 

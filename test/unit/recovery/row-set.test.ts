@@ -19,3 +19,9 @@ test('holds what was added and nothing else', () => {
     ),
   );
 });
+
+test('a whole set holds every row up to its size, and takes no memory for them', () => {
+  const rows = RowSet.whole(3);
+  expect([0, 1, 2, 3].map((row) => rows.has(row))).toEqual([true, true, true, false]);
+  expect([rows.size, rows.first, rows.hasAny(2, 5), rows.hasAny(3, 5)]).toEqual([3, 0, true, false]);
+});

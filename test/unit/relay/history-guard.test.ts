@@ -142,9 +142,11 @@ describe('a missing lane', () => {
   });
 
   test('is told as what it is', () => {
-    const loss = laneMissing('walrelay:lane', CATALOG, false);
+    const loss = laneMissing({ metaKey: 'walrelay:lane', slot: 'walrelay' }, CATALOG, false);
     expect(loss).toMatchObject({ code: 'LANE_MISSING', disposition: 'operator' });
     expect(loss.message).toContain('confirmed up to 0/4000');
-    expect(laneMissing('walrelay:lane', CATALOG, true).hint).toContain('walrelay init');
+    expect(laneMissing({ metaKey: 'walrelay:lane', slot: 'walrelay' }, CATALOG, true).hint).toContain(
+      'walrelay init',
+    );
   });
 });

@@ -6,7 +6,7 @@ import { thrownCode } from '../thrown-code.ts';
 
 const AT = { commitLsn: parseLsn('0/5000'), ordinal: 2 };
 const check = (noted: string | undefined, routing: string, confirmed: bigint, watermark = AT) =>
-  checkRouting({ noted, routing, watermark, confirmedLsn: toLsn(confirmed) });
+  checkRouting({ routing: noted, watermark }, routing, toLsn(confirmed));
 
 test('a routing that is as it was is left alone; one of before there was such a note is noted', () => {
   expect(check('a: 4 partitions', 'a: 4 partitions', 0n)).toBe(false);

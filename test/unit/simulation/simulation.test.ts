@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { bundleSimulation } from '../../simulation/bundle.ts';
+import { simulateSeeds } from '../../simulation/crew.ts';
 import { MUTANTS } from '../../simulation/mutant-list.ts';
-import type { Tally } from '../../simulation/simulate.ts';
 
-const run = promisify(execFile);
 /** Seconds on a machine of its own; one that is busy with other things takes many times as long. */
 const BUSY_MACHINE_MS = 120_000;
 
@@ -16,7 +13,8 @@ test.each([
 ])(
   'from %s (%i), %i schedules of faults keep every promise',
   async (_, seed, schedules) => {
-    const tally = await simulate(await bundleSimulation([], `unit-${seed}`), seed, schedules);
+    const bundle = await bundleSimulation([], `unit-${seed}`);
+    const tally = await simulateSeeds({ bundle, fromSeed: seed, schedules });
     expect(tally.failure).toBeNull();
     expect(tally).toMatchObject({ schedules });
     // A schedule in which nothing happens would keep every promise, too.
@@ -31,14 +29,8 @@ test(
   async () => {
     const mutant = MUTANTS.find(({ name }) => name === 'confirm plus one');
     const bundle = await bundleSimulation(mutant?.mutations, 'unit-mutant');
-    expect((await simulate(bundle, 1, 20)).failure?.rule).toMatch(/^I5 /);
+    const { failure } = await simulateSeeds({ bundle, fromSeed: 1, schedules: 20 });
+    expect(failure?.rule).toMatch(/^I5 /);
   },
   BUSY_MACHINE_MS,
 );
-
-/** Runs apart from the tests: its clocks and timers are not those of this process. */
-async function simulate(bundle: string, seed: number, schedules: number): Promise<Tally> {
-  const args = [bundle, String(seed), String(schedules), '1'];
-  const { stdout } = await run(process.execPath, args).catch((error: { stdout: string }) => error);
-  return JSON.parse(stdout) as Tally;
-}

@@ -8,5 +8,5 @@ test('an identifier is always quoted, and its quotes are doubled', () => {
 
 test('a literal survives quotes, and backslashes whatever standard_conforming_strings says', () => {
   expect(quoteLiteral("o'brien")).toBe("'o''brien'");
-  expect(quoteLiteral("\\' OR 1=1 --")).toBe(" E'\\\\'' OR 1=1 --'");
+  expect(quoteLiteral("\\' OR 1=1 --")).toBe("E'\\\\'' OR 1=1 --'");
 });

@@ -1,11 +1,11 @@
 import type { Settings } from '../config/settings.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import { RowRouter } from '../route/row-router.ts';
 import { PublishBatch } from '../sink/publish-batch.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import type { RecoveryWriter } from '../sink/recovery-writer.ts';
 import { ORDER_VALUES } from '../source/row-order.ts';
 import type { TextRow } from '../source/snapshot-reader.ts';
-import { RowRouter } from './row-router.ts';
 import {
   type MissingRows,
   openCursor,
@@ -16,7 +16,7 @@ import {
 } from './missing-rows.ts';
 
 /** Appends the missing rows in their order, each batch of a lane after the one before it was accepted. Returns how many. */
-export async function republish(
+export async function publishMissing(
   source: RowSource,
   missing: MissingRows,
   options: {
@@ -24,13 +24,15 @@ export async function republish(
     readonly lanes: LaneSet;
     readonly writer: RecoveryWriter;
     readonly now: () => Date;
+    /** The command that goes on once an event that can't pass is mended. */
+    readonly command: string;
     /** So many of them stand. */
     readonly progress: (count: number) => Promise<void>;
   },
 ): Promise<number> {
-  const { settings, lanes, writer, now, progress } = options;
-  const { outbox, values, isRaw } = source;
-  const router = new RowRouter(outbox, isRaw);
+  const { settings, lanes, writer, now, command, progress } = options;
+  const { outbox, values } = source;
+  const router = new RowRouter(outbox, (slot) => ORDER_VALUES + slot, source);
   const open = new Map<number, OpenBatch>();
   let count = 0;
   const flush = async ({ batch, ids }: OpenBatch) => {
@@ -56,7 +58,7 @@ export async function republish(
   for await (const row of missingRows(source, missing, settings.batchBytesMax * PAGE_BATCHES)) {
     const id = idOf(source, row);
     try {
-      const stream = router.route(row, (_, slot) => ORDER_VALUES + slot);
+      const stream = router.route(row);
       if (stream === null) continue;
       const lane = lanes.laneOf(stream);
       if (open.size === OPEN_BATCHES_MAX && !open.has(lane)) await flushAll();
@@ -64,7 +66,8 @@ export async function republish(
       open.set(lane, into);
       if (into.batch.add(row, ORDER_VALUES) === 'full') {
         await flush(into);
-        into.batch.add(row, ORDER_VALUES);
+        if (into.batch.add(row, ORDER_VALUES) === 'full')
+          throw new WalrelayError('BUG', 'an empty batch has no room for an event');
       }
       into.ids.push(id);
     } catch (thrown) {
@@ -74,7 +77,7 @@ export async function republish(
       await flushAll();
       throw new WalrelayError(error.code, `${error.message} (event ${JSON.stringify(id.slice(0, 100))})`, {
         cause: error,
-        hint: `${error.hint} Then run \`walrelay recover\` again: it goes on where it stopped.`,
+        hint: `${error.hint} Then run \`${command}\` again: it goes on where it stopped.`,
       });
     }
   }
@@ -133,20 +136,20 @@ async function* missingRows(
 async function openAt(source: RowSource, mark: RowMark): Promise<RowMark> {
   const { sql } = source.values;
   if (mark.key !== null) {
-    await openCursor(source, sql, rangeFrom(mark.key, source.since));
+    await openCursor(source, sql, rangeFrom(mark.key, source));
     const [first] = await source.reader.query('FETCH 1 FROM walrelay_rows');
     await source.reader.query('CLOSE walrelay_rows');
     if (first !== undefined && idOf(source, first) === mark.id) {
-      await openCursor(source, sql, rangeFrom(mark.key, source.since));
+      await openCursor(source, sql, rangeFrom(mark.key, source));
       return mark;
     }
   }
-  await openCursor(source, sql, rangeFrom(source.since, source.since));
+  await openCursor(source, sql, rangeFrom(source.since, source));
   return { row: 0, key: null, id: null };
 }
 
 /** As the scan gave it. */
-function idOf({ outbox, isRaw }: RowSource, row: TextRow): string {
+export function idOf({ outbox, isRaw }: RowSource, row: TextRow): string {
   const parts = outbox.slots.id.map((slot) => row[ORDER_VALUES + slot] ?? null);
   return parts.includes(null) ? '' : parts.map((part) => textOf(part, isRaw)).join(':');
 }

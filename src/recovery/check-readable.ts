@@ -1,0 +1,93 @@
+import { WalrelayError } from '../core/walrelay-error.ts';
+import type { RelayOutbox } from '../relay/relay-shape.ts';
+import { rolesOf } from '../route/outbox.ts';
+import { findRowOrder, rangeSql } from '../source/row-order.ts';
+import { rowValues } from '../source/row-values.ts';
+import type { SnapshotReader } from '../source/snapshot-reader.ts';
+import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
+import { rangeFrom, type RowSource } from './missing-rows.ts';
+
+export interface RowSelection {
+  readonly orderColumn: string;
+  /** A literal of the order column: only rows from there on. */
+  readonly since: string | null;
+  /** A condition of SQL: only rows that fulfil it. */
+  readonly where: string | null;
+}
+
+/**
+ * Whether the rows can be read, in their order: what must not fail later, when something has been changed. `what`: who reads
+ * the table, the beginning of a sentence.
+ */
+export async function checkReadable(
+  { settings, outbox }: RelayOutbox,
+  reader: SnapshotReader,
+  selection: RowSelection,
+  { what, isRaw }: { readonly what: string; readonly isRaw: boolean },
+): Promise<RowSource> {
+  if (rolesOf(outbox).id === null) {
+    throw new WalrelayError(
+      'CONFIG_INVALID',
+      `the entries of ${settings.name} have no field that is their event's id: what stands in the streams can't be told`,
+    );
+  }
+  const table = quoteQualified(settings.table);
+  try {
+    const list = outbox.columns.map(quoteIdentifier).join(', ');
+    await reader.query(`SELECT ${list} FROM ${table} LIMIT 0`);
+    const order = await findRowOrder(reader, settings.table, selection.orderColumn);
+    await checkOption(reader, table, { ...selection, where: null }, '--since', selection.since);
+    await checkOption(reader, table, { ...selection, since: null }, '--where', selection.where);
+    const bytea = await byteaColumns(settings.table, reader);
+    return {
+      reader,
+      table: settings.table,
+      outbox,
+      values: rowValues(outbox, { isRaw, isBytea: (column) => bytea.has(column) }),
+      order,
+      since: selection.since,
+      where: selection.where,
+      isRaw,
+    };
+  } catch (error) {
+    if (!(error instanceof WalrelayError) || error.code !== 'PG_PRIVILEGE') throw error;
+    const schema = quoteIdentifier(settings.table.schema);
+    throw new WalrelayError('PG_PRIVILEGE', error.message, {
+      cause: error,
+      hint:
+        `${what} reads the table, which a relay does not: GRANT USAGE ON SCHEMA ${schema} TO …; ` +
+        `GRANT SELECT ON ${table} TO …; (with row security: a role that it does not apply to).`,
+    });
+  }
+}
+
+async function byteaColumns(table: QualifiedName, reader: SnapshotReader): Promise<ReadonlySet<string>> {
+  const rows = await reader.query(`SELECT attname FROM pg_attribute
+    WHERE attrelid = ${quoteLiteral(quoteQualified(table))}::regclass AND attnum > 0 AND atttypid = 'bytea'::regtype`);
+  return new Set(rows.map(([name]) => name ?? ''));
+}
+
+async function checkOption(
+  reader: SnapshotReader,
+  table: string,
+  selection: RowSelection,
+  option: string,
+  given: string | null,
+): Promise<void> {
+  if (given === null) return;
+  const [where] = rangeSql({ column: selection.orderColumn }, rangeFrom(selection.since, selection));
+  try {
+    // Prepared, so that it can't be more than one statement.
+    await reader.prepared(`SELECT 1 FROM ${table} ${where} LIMIT 0`);
+  } catch (error) {
+    if (!(error instanceof WalrelayError) || error.code !== 'PG_REFUSED') throw error;
+    const hint =
+      option === '--since'
+        ? `Give a value of the type of the column ${quoteIdentifier(selection.orderColumn)}, as '2026-11-21 08:00+00'.`
+        : 'Give a condition on columns of the table, as it would stand behind WHERE.';
+    throw new WalrelayError('CONFIG_INVALID', `${option} ${JSON.stringify(given)}: ${error.message}`, {
+      cause: error,
+      hint,
+    });
+  }
+}
