@@ -127,10 +127,7 @@ export const MUTANTS: readonly Mutant[] = [
       '    this.#settledLsn = floorLsn;\n    this.#notedLsns = from === -1',
     ],
     STREAMING,
-    [
-      'const before = this.#confirming?.catch(() => {}) ?? Promise.resolve();',
-      'const before = Promise.resolve();',
-    ],
+    ['this.#confirmInTurn(reason.code', 'this.#confirm(reason.code'],
   ),
   mutant('nobody waits for disk or replicas', 'src/sink/durability-wait.ts', [
     "while (durability.level !== 'reply') {\n      if",
