@@ -38,7 +38,7 @@ export class Streaming {
   #lastAcceptedMs = 0;
   #resumedAtMs = 0;
   #replyTimer: NodeJS.Timeout | null = null;
-  #isConfirming = false;
+  #confirming: Promise<void> | null = null;
   #isPaused = false;
   #isReading = true;
 
@@ -141,7 +141,11 @@ export class Streaming {
       // A refused event ends the session with its batch: there is nothing to wait for behind it.
       if (!this.#pump.hasFailed) await Promise.race([this.#pump.drain(), timeout.promise, failed.promise]);
       // A primary that shuts down answers no more queries: what was verified is confirmed, the rest comes again.
-      await Promise.race([this.#confirm(reason.code !== 'PG_SHUTDOWN'), timeout.promise, failed.promise]);
+      await Promise.race([
+        this.#confirmInTurn(reason.code !== 'PG_SHUTDOWN'),
+        timeout.promise,
+        failed.promise,
+      ]);
       // And it waits for its last byte to be confirmed, whatever the replay window.
       if (reason.code === 'PG_SHUTDOWN') this.#tracker.releaseAll();
       this.#sendStatus({ isReplyRequested: false });
@@ -200,15 +204,20 @@ export class Streaming {
   }
 
   #confirmSoon(): void {
-    // One at a time: while Redis or the catalog is slow, the next tick has nothing to add.
-    if (this.#isConfirming) return;
-    this.#isConfirming = true;
-    this.#confirm(true).then(
-      () => {
-        this.#isConfirming = false;
-      },
-      (error: unknown) => this.#end(error),
-    );
+    // While Redis or the catalog is slow, the next tick has nothing to add.
+    if (this.#confirming === null) this.#confirmInTurn(true).catch((error: unknown) => this.#end(error));
+  }
+
+  /** One after the other: what one has noted and not yet seen durable, the next would take for done. */
+  #confirmInTurn(canAskCatalog: boolean): Promise<void> {
+    const before = this.#confirming?.catch(() => {}) ?? Promise.resolve();
+    const turn = before
+      .then(() => this.#confirm(canAskCatalog))
+      .finally(() => {
+        if (this.#confirming === turn) this.#confirming = null;
+      });
+    this.#confirming = turn;
+    return turn;
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type Lsn, lsnFromHex, lsnToHex, ZERO_LSN } from '../core/lsn.ts';
+import { type Lsn, lsnFromHex, lsnToHex, maxLsn, ZERO_LSN } from '../core/lsn.ts';
 import { comparePositions, ORIGIN, type Position, positionToHex } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Batch } from './batch.ts';
@@ -152,6 +152,7 @@ export class ClusterLanes implements LaneSet {
     await Promise.all(changed.map(({ lane }) => lane.noteFloor(floorLsn)));
     await this.#control.noteFloor(floorLsn, fields);
     await Promise.all([...waiters].map((waiter) => this.#durability.wait(waiter)));
+    for (const { notes } of changed) notes.settle(floorLsn);
   }
 
   #keyOf(tag: string): string {
@@ -217,10 +218,10 @@ class ClusterLane implements AppendLane {
     this.#open = open;
   }
 
-  /** Whether it holds an event that no noted floor covers. */
+  /** Whether it holds an event that no floor covers which was noted and is durable. */
   get hasChanged(): boolean {
     const { commitLsn } = this.lane.acceptedPosition;
-    return commitLsn > ZERO_LSN && commitLsn >= this.notes.newestLsn;
+    return commitLsn > ZERO_LSN && commitLsn >= this.notes.settledLsn;
   }
 
   async append(batch: Batch): Promise<{ readonly skipped: number }> {
@@ -240,20 +241,23 @@ class ClusterLane implements AppendLane {
 /** The floors that the control state holds for a lane. */
 class FloorNotes {
   #notedLsns: Lsn[];
-  #newestLsn: Lsn = ZERO_LSN;
+  #settledLsn: Lsn = ZERO_LSN;
 
   constructor(notedLsns: Lsn[]) {
     this.#notedLsns = notedLsns;
   }
 
-  /** The newest that this session noted. */
-  get newestLsn(): Lsn {
-    return this.#newestLsn;
+  /** The newest that this session noted and saw durable. */
+  get settledLsn(): Lsn {
+    return this.#settledLsn;
+  }
+
+  settle(floorLsn: Lsn): void {
+    this.#settledLsn = maxLsn(this.#settledLsn, floorLsn);
   }
 
   /** Returns the field as it should be: those before the newest that Postgres was told prove nothing any more. */
   add(floorLsn: Lsn, confirmedLsn: Lsn): string {
-    this.#newestLsn = floorLsn;
     const all = [...this.#notedLsns.filter((lsn) => lsn < floorLsn), floorLsn];
     const from = all.findLastIndex((lsn) => lsn <= confirmedLsn);
     this.#notedLsns = from === -1 ? all : all.slice(from);

@@ -117,8 +117,18 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a lane that an earlier session noted counts as durable', 'src/sink/cluster-lanes.ts', [
     'this.#notedLsns = notedLsns;\n  }',
-    'this.#notedLsns = notedLsns;\n    this.#newestLsn = notedLsns.at(-1) ?? ZERO_LSN;\n  }',
+    'this.#notedLsns = notedLsns;\n    this.#settledLsn = notedLsns.at(-1) ?? ZERO_LSN;\n  }',
   ]),
+  mutant(
+    'a stop confirms beside the timer, and a lane counts as durable once it is noted',
+    'src/sink/cluster-lanes.ts',
+    [
+      '    this.#notedLsns = from === -1',
+      '    this.#settledLsn = floorLsn;\n    this.#notedLsns = from === -1',
+    ],
+    STREAMING,
+    ['this.#confirmInTurn(reason.code', 'this.#confirm(reason.code'],
+  ),
   mutant('nobody waits for disk or replicas', 'src/sink/durability-wait.ts', [
     "while (durability.level !== 'reply') {\n      if",
     "while (durability.level !== 'reply' && this.#stepMs < 0) {\n      if",
