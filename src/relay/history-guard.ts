@@ -1,5 +1,5 @@
 import { formatLsn, type Lsn } from '../core/lsn.ts';
-import { formatPosition, type Position } from '../core/position.ts';
+import { formatPosition } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { historiesOf, type LanePart, type LanePartState, type LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
@@ -51,8 +51,7 @@ export function checkHistory(history: History): void {
   if (fork !== null) {
     throw new WalrelayError(
       'TIMELINE_FORK',
-      `the promoted server left the old timeline at ${formatLsn(fork.lsn)}, but Redis holds entries up to ` +
-        `${formatPosition(fork.watermark)}: the lost primary had committed them, this server has not`,
+      `the promoted server left the old timeline at ${formatLsn(fork.lsn)}, but Redis ${fork.beyond}`,
       { facts: { forkLsn: formatLsn(fork.lsn) } },
     );
   }
@@ -91,12 +90,18 @@ export function checkHistory(history: History): void {
 function findFork(
   histories: readonly LanePartState[],
   forkLsns: ReadonlyMap<number, Lsn>,
-): { readonly lsn: Lsn; readonly watermark: Position } | null {
-  let earliest: { readonly lsn: Lsn; readonly watermark: Position } | null = null;
+): { readonly lsn: Lsn; readonly beyond: string } | null {
+  let earliest: { readonly lsn: Lsn; readonly beyond: string } | null = null;
   for (const { timeline, watermark, floorLsn } of histories) {
     const lsn = forkLsns.get(timeline);
-    if (lsn === undefined || (watermark.commitLsn < lsn && floorLsn <= lsn)) continue;
-    if (earliest === null || lsn < earliest.lsn) earliest = { lsn, watermark };
+    if (lsn === undefined || (earliest !== null && earliest.lsn <= lsn)) continue;
+    if (watermark.commitLsn >= lsn) {
+      const held = `holds entries up to ${formatPosition(watermark)}`;
+      earliest = { lsn, beyond: `${held}: the lost primary had committed them, this server has not` };
+    } else if (floorLsn > lsn) {
+      const noted = `had noted everything up to ${formatLsn(floorLsn)}`;
+      earliest = { lsn, beyond: `${noted}: the lost primary's WAL went on to there, this server's did not` };
+    }
   }
   return earliest;
 }

@@ -266,10 +266,12 @@ export class Oracle implements RedisObserver {
   }
 
   #isBeyond(forkLsn: Lsn): boolean {
-    const { controlKey } = this.#place;
-    if ((floorOf(this.#place.stateOf(controlKey), controlKey) ?? ZERO_LSN) > forkLsn) return true;
     return this.#place.nodes.some(({ state }) =>
-      [...state.hashes.keys()].some((key) => (watermarkOf(state, key) ?? ORIGIN).commitLsn >= forkLsn),
+      [...state.hashes.keys()].some(
+        (key) =>
+          (floorOf(state, key) ?? ZERO_LSN) > forkLsn ||
+          (watermarkOf(state, key) ?? ORIGIN).commitLsn >= forkLsn,
+      ),
     );
   }
 
