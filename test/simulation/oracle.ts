@@ -292,7 +292,10 @@ export class Oracle implements RedisObserver {
   reasonToHalt(): ErrorCode | null {
     const control = this.#control;
     if (control === undefined) return 'LANE_MISSING';
-    if (this.#taintLsn !== null || !this.#postgres.descendsFrom(Number(control.get('timeline'))))
+    const timelines = this.#place.nodes.flatMap(({ state }) =>
+      [...state.hashes.values()].map((lane) => Number(lane.get('timeline'))),
+    );
+    if (this.#taintLsn !== null || !timelines.every((timeline) => this.#postgres.descendsFrom(timeline)))
       return 'TIMELINE_FORK';
     if (this.#lossReason() !== null) return 'REDIS_BEHIND';
     if (control.get('publication') !== this.#postgres.publicationIdentity) return 'PUBLICATION_CHANGED';
