@@ -2,9 +2,10 @@ import { clientConfig } from '../config/client-config.ts';
 import { redisExpectations } from '../config/redis-expectations.ts';
 import { redisTarget } from '../config/redis-target.ts';
 import type { Settings } from '../config/settings.ts';
+import type { Lsn } from '../core/lsn.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
-import type { LaneState } from '../sink/lane-state.ts';
+import { historiesOf, type LaneState } from '../sink/lane-state.ts';
 import type { RedisConnection } from '../sink/redis-connection.ts';
 import { RedisNodes } from '../sink/redis-nodes.ts';
 import { findRedisProblems, readRedisFacts } from '../sink/redis-preflight.ts';
@@ -83,16 +84,20 @@ export async function guardHistory(
   // Another relay may have moved on since the catalog was read: its floor only grows, and so must be read after the
   // slot's position; but the end of the WAL must be read after the watermark.
   const walEndLsn = await readWalEnd(postgres);
-  const isSameCluster = lane.systemId === identity.systemId;
+  const query = (sql: string) => postgres.query(sql);
+  const forkLsns = new Map<number, Lsn>();
+  for (const { systemId, timeline } of historiesOf(lane)) {
+    if (systemId !== identity.systemId || forkLsns.has(timeline)) continue;
+    const forkLsn = await readForkLsn(query, identity.timeline, timeline);
+    if (forkLsn !== null) forkLsns.set(timeline, forkLsn);
+  }
   checkHistory({
     lane,
     identity,
     catalog: { ...catalog, server: { ...catalog.server, walEndLsn } },
     slot: settings.slot,
     metaKey: settings.metaKey,
-    forkLsn: isSameCluster
-      ? await readForkLsn((sql) => postgres.query(sql), identity.timeline, lane.timeline)
-      : null,
+    forkLsns,
   });
 }
 

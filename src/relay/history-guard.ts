@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn } from '../core/lsn.ts';
 import { formatPosition } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import type { LanePart, LaneState } from '../sink/lane-state.ts';
+import { historiesOf, type LanePart, type LanePartState, type LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { freshSlotComment } from '../source/setup-sql.ts';
 import type { SystemIdentity } from '../source/system-identity.ts';
@@ -17,8 +17,8 @@ export interface History {
   readonly identity: SystemIdentity;
   readonly slot: string;
   readonly metaKey: string;
-  /** Where the server's timeline left the lane's timeline; null when they are the same one. */
-  readonly forkLsn: Lsn | null;
+  /** Where the server's timeline left the older ones that the lanes are of. */
+  readonly forkLsns: ReadonlyMap<number, Lsn>;
 }
 
 export function checkHistory(history: History): void {
@@ -30,27 +30,29 @@ export function checkHistory(history: History): void {
         `not to ${slot} of ${catalog.server.database}`,
     );
   }
-  if (lane.systemId !== identity.systemId) {
-    throw new WalrelayError(
-      'SYSTEM_CHANGED',
-      `Redis remembers the Postgres cluster ${lane.systemId}; this is the cluster ${identity.systemId}: another ` +
-        'server, or the same data after pg_upgrade or a dump and restore',
-    );
+  const histories = historiesOf(lane);
+  for (const { systemId, timeline } of histories) {
+    if (systemId !== identity.systemId) {
+      throw new WalrelayError(
+        'SYSTEM_CHANGED',
+        `Redis remembers the Postgres cluster ${systemId}; this is the cluster ${identity.systemId}: another ` +
+          'server, or the same data after pg_upgrade or a dump and restore',
+      );
+    }
+    if (identity.timeline < timeline) {
+      throw new WalrelayError(
+        'TIMELINE_BEHIND',
+        `this server is on timeline ${identity.timeline}, Redis has entries from timeline ${timeline}: ` +
+          'an old primary, or a restored copy',
+      );
+    }
   }
-  if (identity.timeline < lane.timeline) {
-    throw new WalrelayError(
-      'TIMELINE_BEHIND',
-      `this server is on timeline ${identity.timeline}, Redis has entries from timeline ${lane.timeline}: ` +
-        'an old primary, or a restored copy',
-    );
-  }
-  const { forkLsn } = history;
-  if (forkLsn !== null && (lane.watermark.commitLsn >= forkLsn || lane.floorLsn > forkLsn)) {
+  const fork = findFork(histories, history.forkLsns);
+  if (fork !== null) {
     throw new WalrelayError(
       'TIMELINE_FORK',
-      `the promoted server left the old timeline at ${formatLsn(forkLsn)}, but Redis holds entries up to ` +
-        `${formatPosition(lane.watermark)}: the lost primary had committed them, this server has not`,
-      { facts: { forkLsn: formatLsn(forkLsn) } },
+      `the promoted server left the old timeline at ${formatLsn(fork.lsn)}, but Redis ${fork.beyond}`,
+      { facts: { forkLsn: formatLsn(fork.lsn) } },
     );
   }
   const newestLsn = lane.watermark.commitLsn > lane.floorLsn ? lane.watermark.commitLsn : lane.floorLsn;
@@ -82,6 +84,26 @@ export function checkHistory(history: History): void {
   const publicationIdentity = catalog.publication?.identity ?? '';
   if (lane.publicationIdentity !== publicationIdentity)
     throw publicationChanged(lane.publicationIdentity, publicationIdentity);
+}
+
+/** The earliest fork that a lane has gone past: what is known of the streams on both sides ends there. */
+function findFork(
+  histories: readonly LanePartState[],
+  forkLsns: ReadonlyMap<number, Lsn>,
+): { readonly lsn: Lsn; readonly beyond: string } | null {
+  let earliest: { readonly lsn: Lsn; readonly beyond: string } | null = null;
+  for (const { timeline, watermark, floorLsn } of histories) {
+    const lsn = forkLsns.get(timeline);
+    if (lsn === undefined || (earliest !== null && earliest.lsn <= lsn)) continue;
+    if (watermark.commitLsn >= lsn) {
+      const held = `holds entries up to ${formatPosition(watermark)}`;
+      earliest = { lsn, beyond: `${held}: the lost primary had committed them, this server has not` };
+    } else if (floorLsn > lsn) {
+      const noted = `had noted everything up to ${formatLsn(floorLsn)}`;
+      earliest = { lsn, beyond: `${noted}: the lost primary's WAL went on to there, this server's did not` };
+    }
+  }
+  return earliest;
 }
 
 /** Rows that were there before the slot have yet to be published: nothing that the slot sends may come in front of them. */

@@ -13,7 +13,7 @@ import { throwFirst } from '../ops/throw-first.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
-import type { LaneState } from '../sink/lane-state.ts';
+import { historiesOf, type LaneState } from '../sink/lane-state.ts';
 import { RedisNodes } from '../sink/redis-nodes.ts';
 import { findRedisProblems, findRedisWarnings, readRedisFacts } from '../sink/redis-preflight.ts';
 import type { Catalog } from '../source/catalog.ts';
@@ -236,12 +236,13 @@ export class Session {
     const before = await this.#readState(postgres, lanes, guarded);
     const state = await lanes.raiseFence(before.epoch, this.#options.holder);
     await guardHistory(postgres, settings, { lane: state, ...guarded });
-    if (identity.timeline > state.timeline) {
+    const timeline = Math.min(...historiesOf(state).map((history) => history.timeline));
+    if (identity.timeline > timeline) {
       logger.warn(
-        { before: state.timeline, now: identity.timeline },
+        { before: timeline, now: identity.timeline },
         'postgres was promoted; the new timeline is noted',
       );
-      await lanes.annotate({ timeline: String(identity.timeline) });
+      await lanes.noteTimeline(identity.timeline);
     }
     const confirmedLsn = catalog.slot?.confirmedLsn;
     if (confirmedLsn === undefined || confirmedLsn === null)

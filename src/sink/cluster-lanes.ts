@@ -32,6 +32,8 @@ export class ClusterLanes implements LaneSet {
   #holder = '';
   #epoch = 0;
   #fence = 0;
+  #systemId = '';
+  #timeline = 0;
 
   constructor(nodes: RedisNodes, key: string, durability: DurabilityWait, appending: Appending | null) {
     this.#nodes = nodes;
@@ -68,6 +70,8 @@ export class ClusterLanes implements LaneSet {
         lsnToHex(state.floorLsn),
         positionToHex(state.watermark),
         positionToHex(ORIGIN),
+        state.systemId,
+        String(state.timeline),
       );
       await this.#control.run('forgetting old floors', FORGET_FLOORS_SCRIPT, FIELD + tag);
     }
@@ -84,6 +88,8 @@ export class ClusterLanes implements LaneSet {
       if (control === null) throw new WalrelayError('LANE_MISSING', `the lane state ${this.#key} is gone`);
       this.#epoch = control.epoch;
       this.#fence = control.fence;
+      this.#systemId = control.systemId;
+      this.#timeline = control.timeline;
       const parts = await Promise.all(
         listed(fields).map(async ({ tag, notedLsns }) => {
           const lane = this.#newLane(this.#keyOf(tag));
@@ -114,6 +120,13 @@ export class ClusterLanes implements LaneSet {
 
   annotate(facts: Readonly<Record<string, string>>): Promise<void> {
     return this.#control.annotate(facts);
+  }
+
+  async noteTimeline(timeline: number): Promise<void> {
+    const facts = { timeline: String(timeline) };
+    await Promise.all(this.#lanes.map(({ lane }) => lane.annotate(facts)));
+    await this.#control.annotate(facts);
+    this.#timeline = timeline;
   }
 
   laneOf(stream: string): number {
@@ -169,12 +182,9 @@ export class ClusterLanes implements LaneSet {
   async #openNew(tag: string, lane: Lane): Promise<void> {
     await this.#control.runHeld('listing a lane', LIST_LANE_SCRIPT, FIELD + tag);
     const opened = await this.#open(lane);
-    if (typeof opened === 'number') {
-      // The control state had forgotten this lane, and with it how far its fence had come.
-      throw new WalrelayError(
-        'CHAIN_GAP',
-        `the lane ${lane.key} was there already, under the fence ${opened}`,
-      );
+    if (typeof opened === 'number' || comparePositions(opened.watermark, ORIGIN) > 0) {
+      // The control state had forgotten it: whether its history is that of the server, the next session's guards tell.
+      throw new WalrelayError('CHAIN_GAP', `the lane ${lane.key} was there already, and was not listed`);
     }
     lane.hold(opened);
   }
@@ -189,6 +199,8 @@ export class ClusterLanes implements LaneSet {
       this.#holder,
       positionToHex(ORIGIN),
       lsnToHex(ZERO_LSN),
+      this.#systemId,
+      String(this.#timeline),
     );
     if (Array.isArray(reply) && reply[0] === 'FENCE') return Number(reply[1]);
     return partFromFields(lane.key, pairsToRecord(reply));

@@ -6,13 +6,14 @@ import { CHECK_HOLDER, IS_BEFORE, LANE_VERSION } from './append-script.ts';
  */
 
 /**
- * KEYS: lane. ARGV: epoch, fence, holder, the watermark and the floor of a lane that had none. Answers the lane's fields
- * under the new fence; {'FENCE', fence} when the lane has seen as new a fence already.
+ * KEYS: lane. ARGV: epoch, fence, holder; then watermark, floor, system id and timeline of a lane that had none. Answers
+ * the lane's fields under the new fence; {'FENCE', fence} when the lane has seen as new a fence already.
  */
 export const OPEN_LANE_SCRIPT = `
 local lane = redis.call('HMGET', KEYS[1], 'epoch', 'fence')
 if not lane[1] then
-  redis.call('HSET', KEYS[1], 'v', '${LANE_VERSION}', 'epoch', ARGV[1], 'watermark', ARGV[4], 'floor', ARGV[5])
+  redis.call('HSET', KEYS[1], 'v', '${LANE_VERSION}', 'epoch', ARGV[1], 'watermark', ARGV[4], 'floor', ARGV[5],
+    'system_id', ARGV[6], 'timeline', ARGV[7])
 elseif lane[1] ~= ARGV[1] then
   return redis.error_reply('EPOCH the lane is in epoch ' .. lane[1])
 elseif tonumber(lane[2]) >= tonumber(ARGV[2]) then
@@ -31,12 +32,13 @@ return redis.call('HSETNX', KEYS[1], ARGV[3], '')
 export const FORGET_FLOORS_SCRIPT = `return redis.call('HSET', KEYS[1], ARGV[1], '')`;
 
 /**
- * KEYS: lane. ARGV: epoch, floor, the highest watermark that the new epoch knows, the watermark of a lane that had none.
- * Takes a lane into a new epoch; its watermark never rises by that.
+ * KEYS: lane. ARGV: epoch, floor, the highest watermark that the new epoch knows, the watermark of a lane that had none,
+ * system id, timeline. Takes a lane into a new epoch; its watermark never rises by that.
  */
 export const ACCEPT_LANE_SCRIPT = `${IS_BEFORE}
 local watermark = redis.call('HGET', KEYS[1], 'watermark') or ARGV[4]
 if is_before(ARGV[3], watermark) then watermark = ARGV[3] end
-redis.call('HSET', KEYS[1], 'v', '${LANE_VERSION}', 'epoch', ARGV[1], 'fence', '0', 'floor', ARGV[2], 'watermark', watermark)
+redis.call('HSET', KEYS[1], 'v', '${LANE_VERSION}', 'epoch', ARGV[1], 'fence', '0', 'floor', ARGV[2], 'watermark', watermark,
+  'system_id', ARGV[5], 'timeline', ARGV[6])
 return 'OK'
 `;

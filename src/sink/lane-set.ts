@@ -17,6 +17,8 @@ export interface LaneSet {
   raiseFence(epoch: number, holder: string): Promise<LaneState>;
   /** Sets facts of the state that changed with good reason. */
   annotate(facts: Readonly<Record<string, string>>): Promise<void>;
+  /** Notes the timeline of what is appended from here on, in every lane that there is. */
+  noteTimeline(timeline: number): Promise<void>;
   /** The number of the lane that a stream belongs to. Known streams and new ones, without a wait. */
   laneOf(stream: string): number;
   lane(number: number): AppendLane;

@@ -1,5 +1,5 @@
 import { type Lsn, lsnFromHex, lsnToHex } from '../core/lsn.ts';
-import { type Position, positionFromHex, positionToHex } from '../core/position.ts';
+import { ORIGIN, type Position, positionFromHex, positionToHex } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { LANE_VERSION } from './append-script.ts';
 
@@ -16,6 +16,7 @@ export interface LaneState {
   readonly watermark: Position;
   /** What was about to be confirmed when it was noted: never below the slot's confirmed_flush. */
   readonly floorLsn: Lsn;
+  /** Of which Postgres cluster, and of which branch of its history, the events are. */
   readonly systemId: string;
   readonly timeline: number;
   readonly slot: string;
@@ -51,6 +52,16 @@ export interface LanePartState {
   readonly fence: number;
   readonly watermark: Position;
   readonly floorLsn: Lsn;
+  /** The lane's own: the control state may have forgotten the lane when a promotion was noted there. */
+  readonly systemId: string;
+  readonly timeline: number;
+}
+
+/** Whose timeline and watermark belong together: the one lane, or the control state, which has no entries, and its lanes. */
+export function historiesOf(lane: LaneState): readonly LanePartState[] {
+  if (lane.parts === undefined) return [lane];
+  const parts = lane.parts.map(({ state }) => state).filter((state) => state !== null);
+  return [{ ...lane, watermark: ORIGIN }, ...parts];
 }
 
 export function laneToFields(lane: LaneState): Record<string, string> {
@@ -85,8 +96,6 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
   const read = (name: string) => readField(key, fields, name);
   return undamaged(key, () => ({
     ...partFromFields(key, fields),
-    systemId: read('system_id'),
-    timeline: readCount(read('timeline')),
     slot: read('slot'),
     database: read('database'),
     publicationIdentity: read('publication'),
@@ -107,6 +116,8 @@ export function partFromFields(key: string, fields: Readonly<Record<string, stri
     fence: readCount(read('fence')),
     watermark: positionFromHex(read('watermark')),
     floorLsn: lsnFromHex(read('floor')),
+    systemId: read('system_id'),
+    timeline: readCount(read('timeline')),
   }));
 }
 

@@ -48,6 +48,10 @@ export class SingleLane implements LaneSet, AppendLane {
     return this.#lane.annotate(facts);
   }
 
+  noteTimeline(timeline: number): Promise<void> {
+    return this.#lane.annotate({ timeline: String(timeline) });
+  }
+
   laneOf(): number {
     return 0;
   }

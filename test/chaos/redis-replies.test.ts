@@ -199,7 +199,7 @@ test('a Postgres password that is rotated ends the relay at its next reconnect, 
   await outbox.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [role]);
   const error = await relay.ended;
   expect(error).toMatchObject({ code: 'PG_AUTH', exitCode: 65 });
-  expect(error?.hint).toContain('restart the relay with the new one');
+  expect(error?.hint).toContain('If it was rotated: write the new URL into the file of DATABASE_URL_FILE');
   expect(relay.text).not.toMatch(/the-(old|new)-one/);
   await using next = RelayInProcess.start({ ...outbox.env, ...QUICK, DATABASE_URL: urlWith('the-new-one') });
   await next.line(({ msg }) => msg === 'streaming');

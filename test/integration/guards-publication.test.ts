@@ -38,7 +38,7 @@ test('a table that is dropped and made again under its name stops the relay', as
   );
   const halt = await haltBy(outbox, outbox.start(), `DROP TABLE outbox; ${row?.ddl}`);
   expect(halt).toMatchObject({ code: 'TABLE_REPLACED', exitCode: 67 });
-  await expectNotConfirmedPast(outbox, halt.before);
+  await expectNotConfirmedPast(outbox, halt.notPast);
   expect(await refusedRun(outbox)).toMatchObject({ code: 'PUBLICATION_UNSUITABLE', exitCode: 65 });
 });
 

@@ -65,7 +65,7 @@ describe.each([15, 16, 17, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     expect(halt).toMatchObject({ code: 'PUBLICATION_CHANGED', exitCode: 67 });
     expect(halt.message).toMatch(says);
     expect(halt.hint).toContain('walrelay epoch accept');
-    await expectNotConfirmedPast(outbox, halt.before);
+    await expectNotConfirmedPast(outbox, halt.notPast);
   });
 
   test.concurrent('a comment and another table in the publication change nothing', async () => {
@@ -112,7 +112,7 @@ describe.each([15, 16, 17, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     );
     expect(halt).toMatchObject({ code: 'TABLE_REPLACED', exitCode: 67 });
     expect(halt.message).toContain('renamed to "public"."outbox_old"');
-    await expectNotConfirmedPast(outbox, halt.before);
+    await expectNotConfirmedPast(outbox, halt.notPast);
     const refusal = await refusedRun(outbox);
     expect(refusal).toMatchObject({ code: 'PUBLICATION_UNSUITABLE' });
     expect(refusal.hint).toContain('It covers "public"."outbox_old"');
@@ -169,7 +169,7 @@ describe.each([15, 16, 17, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     const halt = await haltBy(outbox, outbox.start(), 'ALTER TABLE outbox SET UNLOGGED');
     expect(halt).toMatchObject({ code: 'TABLE_UNSUITABLE', exitCode: 65 });
     expect(halt.hint).toContain('SET LOGGED');
-    await expectNotConfirmedPast(outbox, halt.before);
+    await expectNotConfirmedPast(outbox, halt.notPast);
   });
 
   test.concurrent('partitions come and go, and every row is relayed; one that is not logged stops the relay', async () => {
@@ -192,13 +192,13 @@ describe.each([15, 16, 17, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     await outbox.waitUntilConfirmed();
     expect(await idsOf(outbox)).toEqual(ids);
 
-    const before = await walEnd(outbox);
     await outbox.query("CREATE UNLOGGED TABLE outbox_4 PARTITION OF outbox FOR VALUES IN ('4')");
+    const notPast = await walEnd(outbox);
     await insert('4');
     const halt = refusalOf(await daemon.exited, outbox.env);
     expect(halt).toMatchObject({ code: 'TABLE_UNSUITABLE', exitCode: 65 });
     expect(halt.message).toContain('outbox_4');
-    await expectNotConfirmedPast(outbox, before);
+    await expectNotConfirmedPast(outbox, notPast);
     await outbox.query('ALTER TABLE outbox_4 SET LOGGED');
     await expectRelays(outbox);
   });
@@ -210,7 +210,7 @@ describe.each([15, 16, 17, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     const halt = await haltBy(outbox, outbox.start(), 'ALTER TABLE events ATTACH PARTITION outbox DEFAULT');
     expect(halt.message).toContain('public.events');
     expect(halt.exitCode).not.toBe(0);
-    await expectNotConfirmedPast(outbox, halt.before);
+    await expectNotConfirmedPast(outbox, halt.notPast);
   });
 
   test.concurrent('a partitioned table whose publication turns to the partitions’ names stops the relay; accepted, it goes on', async () => {
@@ -226,7 +226,7 @@ describe.each([15, 16, 17, 18] as const)('on PostgreSQL %i', (majorVersion) => {
     );
     expect(halt).toMatchObject({ code: 'PUBLICATION_CHANGED', exitCode: 67 });
     expect(halt.hint).toContain('walrelay epoch accept');
-    await expectNotConfirmedPast(outbox, halt.before);
+    await expectNotConfirmedPast(outbox, halt.notPast);
     await acceptEpoch(outbox);
     await expectRelays(outbox);
   });

@@ -85,7 +85,15 @@ class Pair {
         OPEN_LANE_SCRIPT,
         openLaneScript,
         [this.#lane()],
-        [this.#epoch(), this.#fence(), 'me', positionToHex(this.#position()), lsnToHex(toLsn(7n))],
+        [
+          this.#epoch(),
+          this.#fence(),
+          'me',
+          positionToHex(this.#position()),
+          lsnToHex(toLsn(7n)),
+          '7469',
+          '2',
+        ],
       );
     if (roll < 90)
       return this.#call(

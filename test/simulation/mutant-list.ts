@@ -149,10 +149,7 @@ export const MUTANTS: readonly Mutant[] = [
     'fields[FIELD + tag] = notes.add(floorLsn, confirmedLsn);',
     'notes.add(floorLsn, confirmedLsn);',
   ]),
-  mutant('no guard for a fork', GUARD, [
-    'if (forkLsn !== null && (',
-    "if (forkLsn !== null && lane.slot === '' && (",
-  ]),
+  mutant('no guard for a fork', GUARD, ['if (fork !== null) {', "if (fork !== null && lane.slot === '') {"]),
   mutant('a changed publication is not noticed while events flow', 'src/relay/catalog-guard.ts', [
     'if (publication.identity !== publicationIdentity) {',
     "if (publicationIdentity === '') {",

@@ -266,10 +266,12 @@ export class Oracle implements RedisObserver {
   }
 
   #isBeyond(forkLsn: Lsn): boolean {
-    const { controlKey } = this.#place;
-    if ((floorOf(this.#place.stateOf(controlKey), controlKey) ?? ZERO_LSN) > forkLsn) return true;
     return this.#place.nodes.some(({ state }) =>
-      [...state.hashes.keys()].some((key) => (watermarkOf(state, key) ?? ORIGIN).commitLsn >= forkLsn),
+      [...state.hashes.keys()].some(
+        (key) =>
+          (floorOf(state, key) ?? ZERO_LSN) > forkLsn ||
+          (watermarkOf(state, key) ?? ORIGIN).commitLsn >= forkLsn,
+      ),
     );
   }
 
@@ -290,7 +292,10 @@ export class Oracle implements RedisObserver {
   reasonToHalt(): ErrorCode | null {
     const control = this.#control;
     if (control === undefined) return 'LANE_MISSING';
-    if (this.#taintLsn !== null || !this.#postgres.descendsFrom(Number(control.get('timeline'))))
+    const timelines = this.#place.nodes.flatMap(({ state }) =>
+      [...state.hashes.values()].map((lane) => Number(lane.get('timeline'))),
+    );
+    if (this.#taintLsn !== null || !timelines.every((timeline) => this.#postgres.descendsFrom(timeline)))
       return 'TIMELINE_FORK';
     if (this.#lossReason() !== null) return 'REDIS_BEHIND';
     if (control.get('publication') !== this.#postgres.publicationIdentity) return 'PUBLICATION_CHANGED';

@@ -113,13 +113,7 @@ export function openLaneScript(call: ScriptCall): Reply {
   const { state, keys, args } = call;
   const key = keys[0] as string;
   requireHash(call);
-  const [epoch, fence, holder, watermark, floor] = args.map(String) as [
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
+  const [epoch, fence, holder, ...fresh] = args.map(String) as [string, string, string, ...string[]];
   const lane = state.hashes.get(key);
   if (lane !== undefined && lane.get('epoch') !== epoch)
     throw new Refusal(`EPOCH the lane is in epoch ${lane.get('epoch')}`);
@@ -128,8 +122,13 @@ export function openLaneScript(call: ScriptCall): Reply {
   const opened = lane ?? new Map<string, string>();
   write(call, () => {
     state.hashes.set(key, opened);
-    if (lane === undefined)
-      setPairs(opened, ['v', LANE_VERSION, 'epoch', epoch, 'watermark', watermark, 'floor', floor]);
+    if (lane === undefined) {
+      setPairs(opened, ['v', LANE_VERSION, 'epoch', epoch]);
+      setPairs(
+        opened,
+        ['watermark', 'floor', 'system_id', 'timeline'].flatMap((name, at) => [name, fresh[at] as string]),
+      );
+    }
     setPairs(opened, ['fence', fence, 'holder', holder]);
   });
   return [...opened].flat();

@@ -5,8 +5,11 @@ import type { Outbox } from './outbox.ts';
 import { type Refusal, refusalOf } from './setup-refusal.ts';
 
 export interface Halt extends Refusal {
-  /** The last position that was certainly before the trouble. */
-  readonly before: string;
+  /**
+   * Where the trouble was over, and nothing inserted behind it. Not where it began: other databases write WAL while it
+   * lasts, and what was received before it may be confirmed.
+   */
+  readonly notPast: string;
 }
 
 /** Relays an event, does what should stop the relay, inserts another event, and waits for the end. */
@@ -14,13 +17,13 @@ export async function haltBy(outbox: Outbox, daemon: Daemon, trouble: string): P
   await daemon.streaming();
   await outbox.insert();
   await outbox.waitForLength(outbox.stream(), 1);
-  const before = await walEnd(outbox);
   await outbox.query(trouble);
+  const notPast = await walEnd(outbox);
   await outbox.query(
     "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) VALUES ('order', '1', 't', '{}')",
   );
   const result = await daemon.exited;
-  return { ...refusalOf(result, outbox.env), before };
+  return { ...refusalOf(result, outbox.env), notPast };
 }
 
 /** Whatever was inserted after the trouble is not confirmed: the slot still holds it. */

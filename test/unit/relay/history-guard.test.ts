@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { type Lsn, parseLsn } from '../../../src/core/lsn.ts';
+import { parseLsn } from '../../../src/core/lsn.ts';
 import { ORIGIN } from '../../../src/core/position.ts';
 import { checkHistory, type History, isFreshSlot, laneMissing } from '../../../src/relay/history-guard.ts';
-import type { LaneState } from '../../../src/sink/lane-state.ts';
+import type { LanePartState, LaneState } from '../../../src/sink/lane-state.ts';
 import { freshSlotComment } from '../../../src/source/setup-sql.ts';
 import type { SystemIdentity } from '../../../src/source/system-identity.ts';
 import { catalogWith } from '../source/catalog-facts.ts';
@@ -27,12 +27,13 @@ function codeOf({
   lane = {},
   identity = {},
   catalog = CATALOG,
-  forkLsn = null,
+  forks = {},
 }: {
   readonly lane?: Partial<LaneState>;
   readonly identity?: Partial<SystemIdentity>;
   readonly catalog?: History['catalog'];
-  readonly forkLsn?: Lsn | null;
+  /** By timeline. */
+  readonly forks?: Readonly<Record<number, string>>;
 }): string | null {
   return thrownCode(() =>
     checkHistory({
@@ -41,7 +42,7 @@ function codeOf({
       identity: { systemId: SYSTEM_ID, timeline: 2, ...identity },
       slot: 'walrelay',
       metaKey: 'walrelay:lane',
-      forkLsn,
+      forkLsns: new Map(Object.entries(forks).map(([timeline, lsn]) => [Number(timeline), parseLsn(lsn)])),
     }),
   );
 }
@@ -106,19 +107,75 @@ describe('the server', () => {
 
 describe('a promoted server', () => {
   test('that left the old timeline behind the watermark has all that Redis has', () => {
-    expect(codeOf({ identity: { timeline: 3 }, forkLsn: parseLsn('0/4801') })).toBeNull();
+    expect(codeOf({ identity: { timeline: 3 }, forks: { 2: '0/4801' } })).toBeNull();
   });
 
   test('that left it at or before the watermark lacks commits that Redis has', () => {
     for (const fork of ['0/4800', '0/47FF', '0/4100']) {
-      expect(codeOf({ identity: { timeline: 3 }, forkLsn: parseLsn(fork) })).toBe('TIMELINE_FORK');
+      expect(codeOf({ identity: { timeline: 3 }, forks: { 2: fork } })).toBe('TIMELINE_FORK');
     }
   });
 
   test('that left it before the floor lacks what was confirmed', () => {
     const lane = { watermark: ORIGIN };
-    expect(codeOf({ lane, identity: { timeline: 3 }, forkLsn: parseLsn('0/3FFF') })).toBe('TIMELINE_FORK');
-    expect(codeOf({ lane, identity: { timeline: 3 }, forkLsn: parseLsn('0/4000') })).toBeNull();
+    expect(codeOf({ lane, identity: { timeline: 3 }, forks: { 2: '0/3FFF' } })).toBe('TIMELINE_FORK');
+    expect(codeOf({ lane, identity: { timeline: 3 }, forks: { 2: '0/4000' } })).toBeNull();
+  });
+});
+
+describe('a lane of a cluster', () => {
+  // Beside a control state that has long noted timeline 3.
+  const codeWith = (state: Partial<LanePartState>, forks: Readonly<Record<number, string>> = {}) =>
+    codeOf({
+      lane: {
+        timeline: 3,
+        parts: [
+          { tag: 'a', key: 'walrelay:lane:{a}', notedLsns: [], state: { ...LANE, timeline: 3 } },
+          { tag: 'b', key: 'walrelay:lane:{b}', notedLsns: [], state: { ...LANE, timeline: 3, ...state } },
+        ],
+      },
+      identity: { timeline: 3 },
+      forks,
+    });
+
+  test('of the same history passes', () => {
+    expect(codeWith({})).toBeNull();
+    expect(codeWith({ timeline: 2 }, { 2: '0/4801' })).toBeNull();
+  });
+
+  test('that holds what the promoted server never had is told by its own timeline', () => {
+    expect(codeWith({ timeline: 2 }, { 2: '0/4800' })).toBe('TIMELINE_FORK');
+    expect(codeWith({ timeline: 4 })).toBe('TIMELINE_BEHIND');
+  });
+
+  test('of another Postgres cluster is not of this server', () => {
+    expect(codeWith({ systemId: '1' })).toBe('SYSTEM_CHANGED');
+  });
+
+  test('and another: what both sides know of ends where the server left the first of them', () => {
+    const lane: LaneState = {
+      ...LANE,
+      timeline: 3,
+      parts: [
+        { tag: 'a', key: 'a', notedLsns: [], state: { ...LANE, timeline: 2 } },
+        { tag: 'b', key: 'b', notedLsns: [], state: { ...LANE, timeline: 1 } },
+      ],
+    };
+    const identity = { systemId: SYSTEM_ID, timeline: 3 };
+    const forkLsns = new Map([
+      [1, parseLsn('0/4100')],
+      [2, parseLsn('0/4700')],
+    ]);
+    const check = () =>
+      checkHistory({
+        lane,
+        catalog: CATALOG,
+        identity,
+        slot: 'walrelay',
+        metaKey: 'walrelay:lane',
+        forkLsns,
+      });
+    expect(check).toThrow(expect.objectContaining({ facts: { forkLsn: '0/4100' } }));
   });
 });
 
