@@ -72,7 +72,7 @@ export async function readAuditedTable(
   return {
     name,
     outbox,
-    values: rowValues(outbox, { isRaw, isBytea }),
+    values: rowValues(outbox, { isRaw, typeOf: (column) => types.get(column) }),
     isBytea,
     timeColumn,
     timeType,

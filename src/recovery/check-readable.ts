@@ -38,12 +38,12 @@ export async function checkReadable(
     const order = await findRowOrder(reader, settings.table, selection.orderColumn);
     await checkOption(reader, table, { ...selection, where: null }, '--since', selection.since);
     await checkOption(reader, table, { ...selection, since: null }, '--where', selection.where);
-    const bytea = await byteaColumns(settings.table, reader);
+    const types = await columnTypes(settings.table, reader);
     return {
       reader,
       table: settings.table,
       outbox,
-      values: rowValues(outbox, { isRaw, isBytea: (column) => bytea.has(column) }),
+      values: rowValues(outbox, { isRaw, typeOf: (column) => types.get(column) }),
       order,
       since: selection.since,
       where: selection.where,
@@ -61,10 +61,13 @@ export async function checkReadable(
   }
 }
 
-async function byteaColumns(table: QualifiedName, reader: SnapshotReader): Promise<ReadonlySet<string>> {
-  const rows = await reader.query(`SELECT attname FROM pg_attribute
-    WHERE attrelid = ${quoteLiteral(quoteQualified(table))}::regclass AND attnum > 0 AND atttypid = 'bytea'::regtype`);
-  return new Set(rows.map(([name]) => name ?? ''));
+async function columnTypes(
+  table: QualifiedName,
+  reader: SnapshotReader,
+): Promise<ReadonlyMap<string, string>> {
+  const rows = await reader.query(`SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
+    WHERE attrelid = ${quoteLiteral(quoteQualified(table))}::regclass AND attnum > 0 AND NOT attisdropped`);
+  return new Map(rows.map(([name, type]) => [name ?? '', type ?? '']));
 }
 
 async function checkOption(

@@ -90,17 +90,17 @@ export class Pump implements TransactionHandler {
     }
     open ??= this.#begin(outlet);
     const before = open.capacityBytes;
-    open.append(stream, this.#stamp, ordinal, bytes, starts, lengths);
+    open.append(stream, this.#stamp, ordinal, bytes, starts, lengths, plan.kinds);
     this.#heldBytes += open.capacityBytes - before;
   }
 
   /** About how much an event adds to a batch. */
   #valueBytes(stream: BatchStream, lengths: Int32Array): number {
-    const { sources } = this.#options.shapes.shapes[stream.shape] as PackedShape;
+    const { slots } = this.#options.shapes.shapes[stream.shape] as PackedShape;
     let bytes = 0;
-    for (let index = 0; index < sources.length; index += 1) {
-      const slot = sources[index] as number;
-      if (slot >= 0 && (lengths[slot] as number) > 0) bytes += lengths[slot] as number;
+    for (let index = 0; index < slots.length; index += 1) {
+      const length = lengths[slots[index] as number] as number;
+      if (length > 0) bytes += length;
     }
     return bytes;
   }

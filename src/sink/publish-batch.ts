@@ -1,4 +1,4 @@
-import type { Piece } from '../core/entry-shape.ts';
+import type { Piece, ValueKinds } from '../core/entry-shape.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { measurePieces, writePieces } from './composed-value.ts';
 import { PackedBytes } from './packed-bytes.ts';
@@ -28,6 +28,7 @@ export class PublishBatch {
   readonly shapes: PackedShapes;
   readonly #limits: PublishBatchLimits;
   readonly #encodings: readonly ValueEncoding[];
+  readonly #kinds: ValueKinds;
   readonly #router: PublishRouter;
   readonly #keys: string[] = [];
   readonly #keyNumbers = new Map<string, number>();
@@ -38,14 +39,20 @@ export class PublishBatch {
   #row = Buffer.allocUnsafeSlow(1024);
   #packed: PackedBytes;
 
-  /** `encodings`: for each slot, how the text of a value stands for its bytes. */
+  /** `encodings`: for each slot, how the text of a value stands for its bytes; `kinds`: what the value is. */
   constructor(
     limits: PublishBatchLimits,
-    options: { shapes: PackedShapes; encodings: readonly ValueEncoding[]; router: PublishRouter },
+    options: {
+      shapes: PackedShapes;
+      encodings: readonly ValueEncoding[];
+      kinds: ValueKinds;
+      router: PublishRouter;
+    },
   ) {
     this.shapes = options.shapes;
     this.#limits = limits;
     this.#encodings = options.encodings;
+    this.#kinds = options.kinds;
     this.#router = options.router;
     this.#starts = new Int32Array(options.encodings.length);
     this.#lengths = new Int32Array(options.encodings.length);
@@ -103,6 +110,7 @@ export class PublishBatch {
       bytes: this.#row,
       starts: this.#starts,
       lengths: this.#lengths,
+      kinds: this.#kinds,
       transaction: null,
       ordinal: 0,
     };

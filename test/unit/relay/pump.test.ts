@@ -12,7 +12,7 @@ import { NATIVE_SHAPES } from '../../support/native-outbox.ts';
 
 const lsn = (value: number) => toLsn(BigInt(value));
 
-const PLAN: TuplePlan = { outbox: 0, slotOfColumn: new Int16Array(), byteaSlots: [] };
+const PLAN: TuplePlan = { outbox: 0, slotOfColumn: new Int16Array(), byteaSlots: [], kinds: [] };
 
 /** A pump for lanes `a`, `b`, …: events are single letters, which name their stream and lane. */
 class PumpRun {
