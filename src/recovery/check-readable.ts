@@ -1,6 +1,6 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RelayOutbox } from '../relay/relay-shape.ts';
-import { rolesOf } from '../route/outbox.ts';
+import { requireIds } from '../route/outbox.ts';
 import { findRowOrder, rangeSql } from '../source/row-order.ts';
 import { rowValues } from '../source/row-values.ts';
 import type { SnapshotReader } from '../source/snapshot-reader.ts';
@@ -25,12 +25,7 @@ export async function checkReadable(
   selection: RowSelection,
   { what, isRaw }: { readonly what: string; readonly isRaw: boolean },
 ): Promise<RowSource> {
-  if (rolesOf(outbox).id === null) {
-    throw new WalrelayError(
-      'CONFIG_INVALID',
-      `the entries of ${settings.name} have no field that is their event's id: what stands in the streams can't be told`,
-    );
-  }
+  requireIds(outbox);
   const table = quoteQualified(settings.table);
   try {
     const list = outbox.columns.map(quoteIdentifier).join(', ');

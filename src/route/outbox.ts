@@ -181,6 +181,24 @@ export function rolesOf({ shapes }: Outbox): EntryRoles {
   return others.every((other) => JSON.stringify(other.roles) === text) ? roles : NO_ROLES;
 }
 
+/** For whoever finds events in the streams by their ids. Throws CONFIG_INVALID where entries do not tell them. */
+export function requireIds(outbox: Outbox): void {
+  if (rolesOf(outbox).id !== null) return;
+  const { mapping } = outbox;
+  const formats = new Set(
+    mapping.routes.flatMap(({ format, isDropped }) => (isDropped ? [] : (format ?? mapping.format))),
+  ).add(mapping.format);
+  throw new WalrelayError(
+    'CONFIG_INVALID',
+    formats.size > 1
+      ? `the entries of ${mapping.name} have several formats (${[...formats].join(', ')}): events can't be found in them by their ids`
+      : `the entries of ${mapping.name} are ${mapping.format}, and so do not tell which event they are`,
+    {
+      hint: 'audit, explain, recover and init --snapshot compare the streams with the table by the ids of events; see docs/formats.md.',
+    },
+  );
+}
+
 /** The names that a template may use whatever the columns are called. An id of several columns has no such name. */
 function roleSlot(slots: OutboxSlots, placeholder: string): number | undefined {
   const roles: Readonly<Record<string, number | undefined>> = {
