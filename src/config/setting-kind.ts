@@ -137,16 +137,6 @@ export function path(): SettingKind<string> {
   return text('the path of a file, or none', 'path', (given) => given !== '' && !given.includes('\0'));
 }
 
-/** Null for auto. */
-export function uriReferenceOrAuto(): SettingKind<string | null> {
-  return kind('a URI reference (RFC 3986), or auto', 'uri', (raw) => {
-    if (raw === 'auto') return null;
-    return typeof raw === 'string' && URI_REFERENCE.test(raw) ? raw : undefined;
-  });
-}
-
-const URI_REFERENCE = /^(?:[\w.~:/?#[\]@!$&'()*+,;=-]|%[\da-fA-F]{2})+$/;
-
 /** Text with `${column}` placeholders. Whether the columns exist is for the guards to find out. */
 export function streamTemplate(): SettingKind<string> {
   const accepts = 'a stream name, with ${column} for the value of a column';

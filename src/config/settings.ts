@@ -3,6 +3,7 @@ import { GiB, KiB, MiB } from './byte-size.ts';
 import { checkTogether } from './check-together.ts';
 import { CLEAN_UP_SETTINGS } from './clean-up-settings.ts';
 import { postgresUrl, redisUrl } from './connection-url.ts';
+import { FORMAT_KEYS, formatSettings } from './format-settings.ts';
 import {
   byteSize,
   choice,
@@ -16,13 +17,12 @@ import {
   portOrOff,
   streamTemplate,
   tableName,
-  uriReferenceOrAuto,
   text,
   wholeNumber,
 } from './setting-kind.ts';
 import type { NamedFile } from './secret-file.ts';
 import { dependentSetting, setting } from './setting-registry.ts';
-import { DEBEZIUM_CONVERTERS, ENTRY_FORMATS, type OutboxMapping } from '../core/outbox-mapping.ts';
+import type { OutboxMapping } from '../core/outbox-mapping.ts';
 import { isIdentifier, type TableName } from './table-name.ts';
 import { tlsSettings } from './tls-settings.ts';
 import { trimAgeMs, TRIM_SETTINGS } from './trim-settings.ts';
@@ -108,33 +108,7 @@ export const settingShape = {
       'How many streams ${partition} in a stream stands for; an event goes to the one of its aggregate id. Changed only when ' +
       'everything is confirmed.',
   }),
-  format: setting(choice(ENTRY_FORMATS), {
-    group: 'outbox',
-    default: 'native',
-    description: `What an entry looks like: ${ENTRY_FORMATS.join(', ')}.`,
-  }),
-  cloudEventsSource: setting(uriReferenceOrAuto(), {
-    group: 'outbox',
-    default: 'auto',
-    description: 'The source of its CloudEvents, a URI reference; auto: a slash and the name of the outbox.',
-  }),
-  debeziumConverter: setting(choice(DEBEZIUM_CONVERTERS), {
-    group: 'outbox',
-    default: 'string',
-    description:
-      'How Debezium Server rendered keys, values and headers: string (as they are), json (in quotes), expanded-json ' +
-      '(in quotes, but a JSON payload as it is).',
-  }),
-  rawField: setting(
-    text('a field name of 1 to 256 characters without controls', 'field', (name) =>
-      /^\P{Cc}{1,256}$/u.test(name),
-    ),
-    {
-      group: 'outbox',
-      default: 'payload',
-      description: 'The one field of a raw entry.',
-    },
-  ),
+  ...formatSettings,
   metaKey: dependentSetting(
     text('a Redis key', 'key', (key) => key !== ''),
     {
@@ -373,10 +347,7 @@ export const OUTBOX_KEYS = [
   'table',
   'stream',
   'partitions',
-  'format',
-  'cloudEventsSource',
-  'debeziumConverter',
-  'rawField',
+  ...FORMAT_KEYS,
   'columnId',
   'columnAggregateType',
   'columnAggregateId',

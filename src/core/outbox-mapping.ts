@@ -35,8 +35,8 @@ export interface OutboxMapping {
   /** How many streams `${partition}` in a template stands for; null where there is no such thing. */
   readonly partitions: number | null;
   readonly format: EntryFormat;
-  /** The `source` of its CloudEvents; null for one that is made of the outbox's name. */
-  readonly cloudEventsSource: string | null;
+  /** The `source` of its CloudEvents; auto for one that is made of the outbox's name. */
+  readonly cloudEventsSource: string;
   readonly debeziumConverter: DebeziumConverter;
   /** The one field of a raw entry. */
   readonly rawField: string;

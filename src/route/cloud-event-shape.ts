@@ -141,7 +141,7 @@ function rolesWith(nameOf: (attribute: string) => string, slots: FormatParts['sl
 
 /** An absolute path, so that it is a URI reference whatever the outbox is called. */
 function sourceOf({ cloudEventsSource, name }: FormatParts['mapping']): string {
-  return cloudEventsSource ?? `/${encodeURIComponent(name)}`;
+  return cloudEventsSource === 'auto' ? `/${encodeURIComponent(name)}` : cloudEventsSource;
 }
 
 function nameInBinary(attribute: string): string {

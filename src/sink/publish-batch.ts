@@ -1,5 +1,6 @@
 import type { Piece, ValueKinds } from '../core/entry-shape.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { checkComposedSize } from './composed-size.ts';
 import { measurePieces, writePieces } from './composed-value.ts';
 import { PackedBytes } from './packed-bytes.ts';
 import { KEYS_PER_CODE, type PackedShape, type PackedShapes, PIECES } from './packed-shapes.ts';
@@ -105,7 +106,8 @@ export class PublishBatch {
     const stream = this.#router.route(this.#row, this.#starts, this.#lengths);
     if (stream === null) return 'dropped';
     if (this.#keys.length === BATCH_KEYS_MAX && !this.#keyNumbers.has(stream.name)) return 'full';
-    const { sources, pieces } = this.shapes.shapes[stream.shape] as PackedShape;
+    const shape = this.shapes.shapes[stream.shape] as PackedShape;
+    const { sources, pieces } = shape;
     const event = {
       bytes: this.#row,
       starts: this.#starts,
@@ -114,6 +116,7 @@ export class PublishBatch {
       transaction: null,
       ordinal: 0,
     };
+    checkComposedSize(shape, event, eventBytesMax);
     const sizes = Array.from(sources, (source) =>
       source >= 0
         ? (this.#lengths[source] as number)

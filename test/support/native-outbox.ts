@@ -16,7 +16,7 @@ export const NATIVE_OUTBOX: Outbox = compileOutbox(
     staticFields: {},
     partitions: null,
     format: 'native',
-    cloudEventsSource: null,
+    cloudEventsSource: 'auto',
     debeziumConverter: 'string',
     rawField: 'payload',
     routes: [],

@@ -76,7 +76,7 @@ describe('what applies', () => {
           staticFields: {},
           partitions: null,
           format: 'native',
-          cloudEventsSource: null,
+          cloudEventsSource: 'auto',
           debeziumConverter: 'string',
           rawField: 'payload',
           routes: [],

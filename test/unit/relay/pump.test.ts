@@ -40,6 +40,7 @@ class PumpRun {
       isSingleLane: options.isSingleLane,
       batchEventsMax: 2,
       batchBytesMax: 100_000,
+      eventBytesMax: 100_000,
       inFlightBatchesMax: 2,
       pauseAtBytes: 10_000_000,
       lane: (lane) => ({

@@ -81,3 +81,21 @@ test('facts of the WAL are there for what comes from it, and for nothing else', 
   expect(compose(pieces, [], false)).toBeNull();
   expect(compose([{ if: 'lsn', pieces, otherwise: [{ text: '-' }] }], [], false)?.toString()).toBe('-');
 });
+
+test('of three lists, the one for what the column is; text where nobody said', () => {
+  const pieces: Piece[] = [
+    {
+      kindOf: 0,
+      kinds: {
+        text: [{ text: '"' }, { slot: 0, as: 'json' }, { text: '"' }],
+        json: [{ slot: 0, as: 'raw' }],
+        bytes: [{ slot: 0, as: 'base64' }],
+      },
+    },
+  ];
+  const value = [Buffer.from('{"a"}')];
+  expect(compose(pieces, value)?.toString()).toBe('"{\\"a\\"}"');
+  expect(compose(pieces, value, true, ['text'])?.toString()).toBe('"{\\"a\\"}"');
+  expect(compose(pieces, value, true, ['json'])?.toString()).toBe('{"a"}');
+  expect(compose(pieces, value, true, ['bytes'])?.toString()).toBe('eyJhIn0=');
+});
