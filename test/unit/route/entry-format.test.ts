@@ -146,6 +146,24 @@ function dataOf(event: Buffer, parsed: Record<string, unknown>, kind: ColumnValu
   return event.subarray(event.indexOf(member) + member.length, -1);
 }
 
+test('the data of a structured event is read back whatever it looks like', () => {
+  const outbox = outboxOf('cloudevents-structured');
+  const read = Object.values(AWKWARD_ROWS).map((row) => {
+    const entry = { id: '1-0', fields: asTexts(relayedEntry(outbox, row)) };
+    return openEntry(entry, rolesOf(outbox)).fields['data'];
+  });
+  expect(read).toEqual(Object.values(AWKWARD_ROWS).map((row) => row['payload']!.bytes?.toString()));
+});
+
+test('what somebody else wrote into the stream is left as it is', () => {
+  const { roles } = outboxOf('cloudevents-structured').shapes[0]!;
+  for (const data of ['', 'no JSON', '[1]', '"data"', '{"id":"1","data":']) {
+    const entry = { id: '1-0', fields: { data, more: 'x' } };
+    expect(openEntry(entry, roles)).toBe(entry);
+  }
+  expect(openEntry({ id: '1-0', fields: { id: 'x' } }, roles).fields).toEqual({ id: 'x' });
+});
+
 describe('an outbox is refused', () => {
   test.each<[string, EntryFormat, Partial<OutboxMapping>]>([
     ['whose CloudEvents have no type', 'cloudevents-structured', { columnType: null }],
@@ -183,6 +201,9 @@ test('a route can have a format of its own; ids are found only where all have th
   const mixed = outboxOf('native', { fields: {}, staticFields: {}, routes: [{ ...route, format: 'raw' }] });
   expect(mixed.shapes.map(({ fields }) => fields.length)).toEqual([1, 8]);
   expect(rolesOf(mixed).id).toBeNull();
+  const turned = outboxOf('raw', { routes: [{ ...route, format: 'native' }] });
+  expect(turned.shapes.map(({ roles }) => roles.id)).toEqual(['id', null]);
+  expect(rolesOf(turned).id).toBeNull();
   const alike = outboxOf('native', { routes: [{ ...route, format: null }] });
   expect(rolesOf(alike).id).toBe('id');
 });
