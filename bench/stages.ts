@@ -53,6 +53,7 @@ function encode(batchEventsMax: number, take: (batch: Batch) => void): void {
     isSingleLane: true,
     batchEventsMax,
     batchBytesMax: 256 * 1024,
+    eventBytesMax: 16 * 1024 * 1024,
     inFlightBatchesMax: 4,
     pauseAtBytes: 48 * 1024 * 1024,
     lane: () => ({

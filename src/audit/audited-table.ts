@@ -1,6 +1,6 @@
 import type { OutboxSettings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { compileOutbox, type Outbox, rolesOf } from '../route/outbox.ts';
+import { compileOutbox, type Outbox, requireIds } from '../route/outbox.ts';
 import { type RowValues, rowValues } from '../source/row-values.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import type { ReadingConnection } from './reading-connection.ts';
@@ -33,16 +33,13 @@ export async function readAuditedTable(
   connection: ReadingConnection,
   settings: OutboxSettings,
   metaKey: string,
-  { needsTime }: { readonly needsTime: boolean } = { needsTime: true },
+  { needsTime, findsEntries = true }: { readonly needsTime: boolean; readonly findsEntries?: boolean } = {
+    needsTime: true,
+  },
 ): Promise<AuditedTable> {
   let timeColumn = settings.columnTime;
   const outbox = compileOutbox(settings, metaKey);
-  if (rolesOf(outbox).id === null) {
-    throw new WalrelayError(
-      'CONFIG_INVALID',
-      `the entries of ${settings.name} have no field that is their event's id: rows and entries can't be compared`,
-    );
-  }
+  if (findsEntries) requireIds(outbox);
   const name = quoteQualified(settings.table);
   const text = await connection.text(factsSql(settings, timeColumn));
   const facts = JSON.parse(text ?? 'null') as TableFacts | null;
@@ -72,7 +69,7 @@ export async function readAuditedTable(
   return {
     name,
     outbox,
-    values: rowValues(outbox, { isRaw, isBytea }),
+    values: rowValues(outbox, { isRaw, typeOf: (column) => types.get(column) }),
     isBytea,
     timeColumn,
     timeType,

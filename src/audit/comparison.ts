@@ -7,9 +7,10 @@ import { NO_STREAM } from './audit-record.ts';
 import type { AuditPhase } from './audit-progress.ts';
 import type { AuditedTable } from './audited-table.ts';
 import type { DueBound } from './due-bound.ts';
-import { digestOf, isLossy, keyOf } from './event-digest.ts';
+import { digestOf, type EventContent, isLossy, keyOf, sha256Hex } from './event-digest.ts';
 import { judgeGroup } from './judge-group.ts';
 import { OrderCheck } from './order-check.ts';
+import { openEntry } from './open-entry.ts';
 import type { Pace } from './pace.ts';
 import { fieldOf, originOf, positionOf, readEntry } from './read-entry.ts';
 import type { ReadingConnection, TextRow } from './reading-connection.ts';
@@ -101,13 +102,15 @@ export class Comparison implements Disposable {
     this.#spool.add({
       kind: 'row',
       key: keyOf(id),
-      digest: digestOf({
-        type,
-        aggregateType,
-        aggregateId,
-        payloadSha256,
-        headersSha256: rest.slice(0, table.outbox.slots.headers.length),
-      }),
+      digest: digestOf(
+        toldBy(this.#roles, {
+          type,
+          aggregateType,
+          aggregateId,
+          payloadSha256,
+          headersSha256: rest.slice(0, table.outbox.slots.headers.length),
+        }),
+      ),
       stream: routed === 'none' ? NO_STREAM : this.streams.numberOf(routed.stream),
       timeUs: timeUs === null || timeUs === undefined ? null : BigInt(timeUs),
       xid,
@@ -202,7 +205,7 @@ export class Comparison implements Disposable {
     const lastMs = Number(parseEntryId(info.lastId)[0]);
     let count = 0;
     for await (const entries of scanEntries(redis, name, { from: range.from, to }, pace)) {
-      yield entries;
+      yield entries.map((entry) => openEntry(entry, this.#roles));
       count += entries.length;
       const atMs = Number(entries.at(-1)?.id.split('-')[0] ?? 0);
       firstMs ??= Number(entries[0]?.id.split('-')[0] ?? 0);
@@ -230,7 +233,8 @@ export class Comparison implements Disposable {
   async #firstCommittedAtUs(name: string): Promise<bigint | null> {
     const reader = new StreamReader(this.#options.redis.forKey(name));
     for (const count of [1, FIRST_ENTRIES]) {
-      for (const { fields } of await reader.range(name, '-', '+', count)) {
+      for (const entry of await reader.range(name, '-', '+', count)) {
+        const { fields } = openEntry(entry, this.#roles);
         const us = parseCommittedAtUs(fieldOf(fields, this.#roles.committedAt) ?? undefined);
         if (us !== null && originOf(fields) === 'relayed' && positionOf(fields, this.#roles) !== null)
           return us;
@@ -286,3 +290,16 @@ const FIRST_ENTRIES = 100;
 const TELL_MS = 100;
 /** Missing rows that are remembered by name, some hundred bytes each. */
 export const MISSING_MAX = 200_000;
+
+/** What of a row its entry can tell. */
+function toldBy(roles: EntryRoles, row: EventContent): EventContent {
+  const nullText = roles.nullText ?? null;
+  const nullSha256 = nullText === null ? null : sha256Hex(nullText);
+  return {
+    type: roles.type === null ? null : row.type,
+    aggregateType: roles.aggregateType === null ? null : row.aggregateType,
+    aggregateId: roles.aggregateId === null ? null : (row.aggregateId ?? nullText),
+    payloadSha256: roles.payload === null ? null : (row.payloadSha256 ?? nullSha256),
+    headersSha256: row.headersSha256,
+  };
+}

@@ -14,6 +14,7 @@ import { formatUs } from './audit-report.ts';
 import { type AuditedTable, readAuditedTable } from './audited-table.ts';
 import { type DueBound, dueBound } from './due-bound.ts';
 import { type GroupStanding, standingOf } from './group-standing.ts';
+import { openEntry } from './open-entry.ts';
 import { Pace } from './pace.ts';
 import { fieldOf, originOf, positionOf } from './read-entry.ts';
 import type { ReadingConnection } from './reading-connection.ts';
@@ -209,7 +210,8 @@ class Search {
           entries: this.#looked,
           done: number / names.length,
         });
-        for (const entry of entries) {
+        for (const each of entries) {
+          const entry = openEntry(each, this.roles);
           if (fieldOf(entry.fields, this.roles.id) === eventId)
             found.push(await this.#describe(entry, name, reader));
         }
@@ -275,7 +277,9 @@ async function whyNone(
     exists: info !== null,
     hasLostEntries: info?.hasLostEntries ?? false,
     firstCommittedAtUs: parseCommittedAtUs(
-      head === undefined ? undefined : (fieldOf(head.fields, search.roles.committedAt) ?? undefined),
+      head === undefined
+        ? undefined
+        : (fieldOf(openEntry(head, search.roles).fields, search.roles.committedAt) ?? undefined),
     ),
   };
   if (info === null)

@@ -49,6 +49,7 @@ export async function planReplay(
   if (toStream !== null) checkStreamName(toStream, metaKey);
   const table = await readAuditedTable(postgres, outbox, metaKey, {
     needsTime: range.fromUs !== null || range.toUs !== null,
+    findsEntries: false,
   });
   const router = new RowRouter(table.outbox, (slot) => ROW_PREFIX_COLUMNS + ID_COLUMNS + slot);
   const found: { id: string; stream: string; timeUs: bigint; xid: number; ordinal: number }[] = [];

@@ -31,6 +31,7 @@ export async function republish(ids: readonly string[], options: Republishing): 
     {
       shapes: packShapes(table.outbox.shapes, { hasPosition: false }),
       encodings: table.values.encodings,
+      kinds: table.values.kinds,
       router: options.router,
     },
   );

@@ -27,7 +27,7 @@ export async function* scanEntries(
     const last = entries.at(-1);
     if (last === undefined || entries.length < count) return;
     from = `(${last.id}`;
-    const bytes = entries.reduce((sum, { fields }) => sum + (fields['payload']?.length ?? 0) + 200, 0);
+    const bytes = entries.reduce((sum, { fields }) => sum + sizeOf(fields), 0);
     count = Math.max(1, Math.min(COUNT_MAX, count * 2, Math.floor((PAGE_BYTES * count) / bytes)));
     await pace.wait(entries.length);
   }
@@ -36,3 +36,9 @@ export async function* scanEntries(
 const FIRST_COUNT = 50;
 const COUNT_MAX = 500;
 const PAGE_BYTES = 1024 * 1024;
+
+function sizeOf(fields: StreamEntry['fields']): number {
+  let bytes = 100;
+  for (const name in fields) bytes += fields[name]?.length ?? 0;
+  return bytes;
+}

@@ -3,6 +3,7 @@ import { GiB, KiB, MiB } from './byte-size.ts';
 import { checkTogether } from './check-together.ts';
 import { CLEAN_UP_SETTINGS } from './clean-up-settings.ts';
 import { postgresUrl, redisUrl } from './connection-url.ts';
+import { FORMAT_KEYS, formatSettings } from './format-settings.ts';
 import {
   byteSize,
   choice,
@@ -107,6 +108,7 @@ export const settingShape = {
       'How many streams ${partition} in a stream stands for; an event goes to the one of its aggregate id. Changed only when ' +
       'everything is confirmed.',
   }),
+  ...formatSettings,
   metaKey: dependentSetting(
     text('a Redis key', 'key', (key) => key !== ''),
     {
@@ -345,6 +347,7 @@ export const OUTBOX_KEYS = [
   'table',
   'stream',
   'partitions',
+  ...FORMAT_KEYS,
   'columnId',
   'columnAggregateType',
   'columnAggregateId',

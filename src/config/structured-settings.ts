@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RouteMapping } from '../core/outbox-mapping.ts';
+import { ENTRY_FORMATS, type EntryFormat, type RouteMapping } from '../core/outbox-mapping.ts';
 import { streamTemplate } from './setting-kind.ts';
 import { isIdentifier } from './table-name.ts';
 
@@ -39,6 +39,7 @@ const RESERVED_FIELDS: readonly string[] = [
   'committed_at',
   'recovered_at',
   'replayed_at',
+  'snapshot_at',
 ];
 const FIELDS_MAX = 100;
 const FIELD_NAME_BYTES_MAX = 256;
@@ -80,7 +81,7 @@ function mapOf(
 
 function routesSetting(): StructuredSetting<readonly RouteMapping[]> {
   const accepts =
-    'a list of routes, each with when (columns with their values) and stream, staticFields or drop: true';
+    'a list of routes, each with when (columns with their values) and stream, format, staticFields or drop: true';
   const schema = z.unknown().transform((raw, context): readonly RouteMapping[] => {
     const refuse = (message: string) => {
       context.addIssue({ code: 'custom', message });
@@ -101,10 +102,12 @@ function routesSetting(): StructuredSetting<readonly RouteMapping[]> {
 function readRoute(item: unknown, refuse: (why: string) => never): RouteMapping {
   if (!(item instanceof Map)) return refuse('is no map');
   const unknown = [...item.keys()].find(
-    (key) => !['when', 'stream', 'staticFields', 'drop'].includes(String(key)),
+    (key) => !['when', 'stream', 'format', 'staticFields', 'drop'].includes(String(key)),
   );
   if (unknown !== undefined) return refuse('has a key that is none of these');
-  const [when, stream, drop] = ['when', 'stream', 'drop'].map((key) => item.get(key) as unknown);
+  const [when, stream, format, drop] = ['when', 'stream', 'format', 'drop'].map(
+    (key) => item.get(key) as unknown,
+  );
   if (!(when instanceof Map) || when.size === 0) return refuse('has no when');
   const conditions: [string, (string | null)[]][] = [];
   for (const [column, value] of when) {
@@ -116,8 +119,11 @@ function readRoute(item: unknown, refuse: (why: string) => never): RouteMapping 
   }
   if (stream !== undefined && !streamTemplate().schema.safeParse(stream).success)
     return refuse('has no proper stream');
+  const isFormat = (value: unknown): value is EntryFormat => ENTRY_FORMATS.some((known) => known === value);
+  if (format !== undefined && !isFormat(format))
+    return refuse(`has a format that is none of ${ENTRY_FORMATS.join(', ')}`);
   if (drop !== undefined && drop !== true) return refuse('has a drop other than true');
-  if (drop === true && (stream !== undefined || item.has('staticFields')))
+  if (drop === true && (stream !== undefined || format !== undefined || item.has('staticFields')))
     return refuse('has drop and more than when');
   const fields = item.has('staticFields')
     ? structuredShape.staticFields.schema.safeParse(item.get('staticFields'))
@@ -127,6 +133,7 @@ function readRoute(item: unknown, refuse: (why: string) => never): RouteMapping 
   return {
     when: Object.fromEntries(conditions),
     stream: typeof stream === 'string' ? stream : null,
+    format: format ?? null,
     isDropped: drop === true,
     staticFields: fields?.data ?? {},
   };

@@ -5,6 +5,8 @@
 export interface EntryShape {
   readonly fields: readonly EntryField[];
   readonly roles: EntryRoles;
+  /** Its entries have this one field and never another: what is appended a second way does not get its mark either. */
+  readonly isSingleField?: true;
 }
 
 /**
@@ -22,10 +24,19 @@ export interface EntryRoles {
   readonly committedAt: string | null;
   /** Columns that stand in fields of their own: the names of the fields. */
   readonly headers: readonly string[];
+  /**
+   * How an entry's fields are read. plain: as they are · json: each is a JSON text · a field: it holds a CloudEvent, of
+   * whose attributes the names above are.
+   */
+  readonly reading?: 'plain' | 'json' | { readonly field: string };
+  /** What stands in payload and aggregateId for NULL; without it, they are left out. */
+  readonly nullText?: string;
 }
 
 export interface EntryField {
   readonly name: string;
+  /** What names the field instead, event by event. It must have a value whatever the event. */
+  readonly nameFrom?: EntryValue;
   readonly value: EntryValue;
 }
 
@@ -55,6 +66,7 @@ export const WAL_FACTS: readonly WalFact[] = ['lsn', 'seq', 'committedAt'];
  * slot   a column: its bytes, its bytes as the inside of a JSON string, or in base64. NULL: the whole value has none
  * fact   what only the WAL tells. Unknown: the whole value has none
  * if     one list of pieces where the column is not NULL (or the fact is known), else the other
+ * kindOf one of three lists, by the type that the column has in this row
  */
 export type Piece =
   | { readonly text: string }
@@ -64,7 +76,17 @@ export type Piece =
       readonly if: number | WalFact;
       readonly pieces: readonly Piece[];
       readonly otherwise: readonly Piece[];
-    };
+    }
+  | { readonly kindOf: number; readonly kinds: Readonly<Record<ValueKind, readonly Piece[]>> };
+
+/**
+ * What a column's value is, by its type: json and jsonb are JSON as they stand, a bytea (where it is delivered as its bytes)
+ * may be anything, everything else is text.
+ */
+export type ValueKind = 'text' | 'json' | 'bytes';
+
+/** By slot. */
+export type ValueKinds = readonly ValueKind[];
 
 export type PieceEncoding = 'raw' | 'json' | 'base64';
 

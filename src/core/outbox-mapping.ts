@@ -1,3 +1,18 @@
+/** What an entry looks like; docs/formats.md has an example of each. */
+export const ENTRY_FORMATS = [
+  'native',
+  'cloudevents-structured',
+  'cloudevents-binary',
+  'debezium',
+  'debezium-compact',
+  'raw',
+] as const;
+export type EntryFormat = (typeof ENTRY_FORMATS)[number];
+
+/** How Debezium Server would have rendered keys, values and headers. */
+export const DEBEZIUM_CONVERTERS = ['string', 'json', 'expanded-json'] as const;
+export type DebeziumConverter = (typeof DEBEZIUM_CONVERTERS)[number];
+
 /**
  * What the settings say about one captured table: which of its columns an entry is made of, and what its stream is called.
  * Names are as Postgres stores them, without quotes. Null: there is no such column, and entries lack the field.
@@ -19,6 +34,12 @@ export interface OutboxMapping {
   readonly stream: string;
   /** How many streams `${partition}` in a template stands for; null where there is no such thing. */
   readonly partitions: number | null;
+  readonly format: EntryFormat;
+  /** The `source` of its CloudEvents; auto for one that is made of the outbox's name. */
+  readonly cloudEventsSource: string;
+  readonly debeziumConverter: DebeziumConverter;
+  /** The one field of a raw entry. */
+  readonly rawField: string;
   /** The first that fits an event decides about it; one that none fits goes to `stream`. */
   readonly routes: readonly RouteMapping[];
 }
@@ -28,6 +49,8 @@ export interface RouteMapping {
   readonly when: Readonly<Record<string, readonly (string | null)[]>>;
   /** Null: that of the outbox. */
   readonly stream: string | null;
+  /** Null: that of the outbox. */
+  readonly format: EntryFormat | null;
   /** These events are left out. */
   readonly isDropped: boolean;
   /** Beside those of the outbox, and instead of them where they have the same name. */

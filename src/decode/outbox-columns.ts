@@ -1,3 +1,4 @@
+import type { ValueKind, ValueKinds } from '../core/entry-shape.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 
 /** Which columns of an outbox table the relay reads. */
@@ -33,6 +34,7 @@ export interface TuplePlan {
   readonly slotOfColumn: Int16Array;
   /** Slots whose hex becomes bytes. */
   readonly byteaSlots: readonly number[];
+  readonly kinds: ValueKinds;
 }
 
 /** Throws COLUMN_MISSING when the table no longer has a column that is mapped. */
@@ -40,6 +42,7 @@ export function compilePlan(wanted: OutboxColumns, relation: Relation): TuplePla
   const slotOfColumn = new Int16Array(relation.columns.length).fill(-1);
   const byteaSlots: number[] = [];
   const missing: string[] = [];
+  const kinds: ValueKind[] = [];
   wanted.names.forEach((name, slot) => {
     const index = relation.columns.findIndex((column) => column.name === name);
     if (index === -1) missing.push(name);
@@ -47,8 +50,10 @@ export function compilePlan(wanted: OutboxColumns, relation: Relation): TuplePla
     else if (slotOfColumn[index] !== -1) throw new WalrelayError('BUG', `the column ${name} fills two slots`);
     else {
       slotOfColumn[index] = slot;
-      if (relation.columns[index]?.typeOid === BYTEA_OID && wanted.binarySlots.includes(slot))
-        byteaSlots.push(slot);
+      const typeOid = relation.columns[index]?.typeOid;
+      const isBytes = typeOid === BYTEA_OID && wanted.binarySlots.includes(slot);
+      if (isBytes) byteaSlots.push(slot);
+      kinds[slot] = isBytes ? 'bytes' : typeOid === JSON_OID || typeOid === JSONB_OID ? 'json' : 'text';
     }
   });
   if (missing.length > 0) {
@@ -60,8 +65,10 @@ export function compilePlan(wanted: OutboxColumns, relation: Relation): TuplePla
       { facts: { outbox: wanted.name, table, missing: missing.join(', ') } },
     );
   }
-  return { outbox: wanted.outbox, slotOfColumn, byteaSlots };
+  return { outbox: wanted.outbox, slotOfColumn, byteaSlots, kinds };
 }
 
 /** https://www.postgresql.org/docs/current/catalog-pg-type.html */
 const BYTEA_OID = 17;
+const JSON_OID = 114;
+const JSONB_OID = 3802;

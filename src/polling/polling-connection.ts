@@ -20,7 +20,7 @@ export class PollingConnection {
     isOrderUnique: false,
     isPartitioned: false,
     isRaw: false,
-    byteaColumns: [],
+    columnTypes: new Map(),
     isExclusive: false,
   };
   #settleSql = '';

@@ -174,13 +174,14 @@ export class PollingSession {
 
   #createWorker(postgres: PollingConnection, publisher: Publisher, facts: ClaimFacts): Worker {
     const { settings, table, metrics } = this.#options;
-    const { encodings } = valuesOf(table, facts);
+    const { encodings, kinds } = valuesOf(table, facts);
     return new Worker({
       postgres,
       publisher,
       batch: new PublishBatch(settings, {
         shapes: publisher.shapes,
         encodings,
+        kinds,
         router: table.outbox.createRouter(),
       }),
       idSlots: table.outbox.slots.id,
@@ -213,7 +214,7 @@ export class PollingSession {
       isOrderUnique: isOrderUnique(table, this.#options.table),
       isPartitioned: table.kind === 'p',
       isRaw: server.serverEncoding === 'SQL_ASCII',
-      byteaColumns: table.columns.filter(({ type }) => type === 'bytea').map(({ name }) => name),
+      columnTypes: new Map(table.columns.map(({ name, type }) => [name, type])),
       isExclusive: this.#options.settings.pollWorkers === 1,
     };
   }

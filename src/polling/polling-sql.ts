@@ -10,15 +10,15 @@ export interface ClaimFacts {
   readonly isPartitioned: boolean;
   /** The database says nothing about its bytes (SQL_ASCII): values travel as hex. */
   readonly isRaw: boolean;
-  /** Which of the table's columns are bytea. */
-  readonly byteaColumns: readonly string[];
+  /** Of the table's columns, by their names. */
+  readonly columnTypes: ReadonlyMap<string, string>;
   /** Only one claim at a time, whoever makes it: the order of a stream survives a second process. */
   readonly isExclusive: boolean;
 }
 
 /** How the values of a row are read. */
-export function valuesOf(table: PolledTable, { isRaw, byteaColumns }: ClaimFacts): RowValues {
-  return rowValues(table.outbox, { isRaw, isBytea: (column) => byteaColumns.includes(column) });
+export function valuesOf(table: PolledTable, { isRaw, columnTypes }: ClaimFacts): RowValues {
+  return rowValues(table.outbox, { isRaw, typeOf: (column) => columnTypes.get(column) });
 }
 
 /** In front of a claimed row's values: its ctid, and its partition where there are some. */

@@ -1,6 +1,6 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RelayOutbox } from '../relay/relay-shape.ts';
-import { rolesOf } from '../route/outbox.ts';
+import { requireIds } from '../route/outbox.ts';
 import { findRowOrder, rangeSql } from '../source/row-order.ts';
 import { rowValues } from '../source/row-values.ts';
 import type { SnapshotReader } from '../source/snapshot-reader.ts';
@@ -25,12 +25,7 @@ export async function checkReadable(
   selection: RowSelection,
   { what, isRaw }: { readonly what: string; readonly isRaw: boolean },
 ): Promise<RowSource> {
-  if (rolesOf(outbox).id === null) {
-    throw new WalrelayError(
-      'CONFIG_INVALID',
-      `the entries of ${settings.name} have no field that is their event's id: what stands in the streams can't be told`,
-    );
-  }
+  requireIds(outbox);
   const table = quoteQualified(settings.table);
   try {
     const list = outbox.columns.map(quoteIdentifier).join(', ');
@@ -38,12 +33,12 @@ export async function checkReadable(
     const order = await findRowOrder(reader, settings.table, selection.orderColumn);
     await checkOption(reader, table, { ...selection, where: null }, '--since', selection.since);
     await checkOption(reader, table, { ...selection, since: null }, '--where', selection.where);
-    const bytea = await byteaColumns(settings.table, reader);
+    const types = await columnTypes(settings.table, reader);
     return {
       reader,
       table: settings.table,
       outbox,
-      values: rowValues(outbox, { isRaw, isBytea: (column) => bytea.has(column) }),
+      values: rowValues(outbox, { isRaw, typeOf: (column) => types.get(column) }),
       order,
       since: selection.since,
       where: selection.where,
@@ -61,10 +56,13 @@ export async function checkReadable(
   }
 }
 
-async function byteaColumns(table: QualifiedName, reader: SnapshotReader): Promise<ReadonlySet<string>> {
-  const rows = await reader.query(`SELECT attname FROM pg_attribute
-    WHERE attrelid = ${quoteLiteral(quoteQualified(table))}::regclass AND attnum > 0 AND atttypid = 'bytea'::regtype`);
-  return new Set(rows.map(([name]) => name ?? ''));
+async function columnTypes(
+  table: QualifiedName,
+  reader: SnapshotReader,
+): Promise<ReadonlyMap<string, string>> {
+  const rows = await reader.query(`SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
+    WHERE attrelid = ${quoteLiteral(quoteQualified(table))}::regclass AND attnum > 0 AND NOT attisdropped`);
+  return new Map(rows.map(([name, type]) => [name ?? '', type ?? '']));
 }
 
 async function checkOption(

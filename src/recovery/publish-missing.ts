@@ -52,6 +52,7 @@ export async function publishMissing(
     new PublishBatch(settings, {
       shapes: writer.shapes,
       encodings: values.encodings,
+      kinds: values.kinds,
       router: outbox.createRouter(),
     });
 

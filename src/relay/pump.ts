@@ -4,8 +4,9 @@ import type { ConfirmTracker } from '../confirm/confirm-tracker.ts';
 import type { TuplePlan } from '../decode/outbox-columns.ts';
 import type { TransactionHandler } from '../decode/pgoutput-decoder.ts';
 import type { EventRouter } from '../route/outbox.ts';
-import { Batch, type BatchStream } from '../sink/batch.ts';
+import { Batch } from '../sink/batch.ts';
 import type { AppendLane } from '../sink/lane-set.ts';
+import { checkComposedSize } from '../sink/composed-size.ts';
 import type { PackedShape, PackedShapes } from '../sink/packed-shapes.ts';
 import { TransactionStamp } from '../sink/transaction-stamp.ts';
 import { Outlet } from './outlet.ts';
@@ -67,7 +68,7 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
-    const { routers, batchEventsMax, batchBytesMax } = this.#options;
+    const { routers, shapes, batchEventsMax, batchBytesMax, eventBytesMax } = this.#options;
     const stream = (routers[plan.outbox] as EventRouter).route(bytes, starts, lengths);
     if (stream === null) {
       this.#filteredCount += 1;
@@ -78,31 +79,25 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
+    const shape = shapes.shapes[stream.shape] as PackedShape;
+    if (shape.pieces.length > 0) {
+      const event = { bytes, starts, lengths, kinds: plan.kinds, transaction: this.#stamp, ordinal };
+      checkComposedSize(shape, event, eventBytesMax);
+    }
     let open = outlet.open;
     if (
       open !== null &&
       (open.eventCount >= batchEventsMax ||
         open.keys.length >= BATCH_KEYS_MAX ||
-        open.byteCount + this.#valueBytes(stream, lengths) > batchBytesMax)
+        open.byteCount + valueBytes(shape, lengths) > batchBytesMax)
     ) {
       this.#close(outlet, open);
       open = null;
     }
     open ??= this.#begin(outlet);
     const before = open.capacityBytes;
-    open.append(stream, this.#stamp, ordinal, bytes, starts, lengths);
+    open.append(stream, this.#stamp, ordinal, bytes, starts, lengths, plan.kinds);
     this.#heldBytes += open.capacityBytes - before;
-  }
-
-  /** About how much an event adds to a batch. */
-  #valueBytes(stream: BatchStream, lengths: Int32Array): number {
-    const { sources } = this.#options.shapes.shapes[stream.shape] as PackedShape;
-    let bytes = 0;
-    for (let index = 0; index < sources.length; index += 1) {
-      const slot = sources[index] as number;
-      if (slot >= 0 && (lengths[slot] as number) > 0) bytes += lengths[slot] as number;
-    }
-    return bytes;
   }
 
   commit(endLsn: Lsn): void {
@@ -266,6 +261,16 @@ export class Pump implements TransactionHandler {
   }
 }
 
+/** About how much an event adds to a batch. */
+function valueBytes({ slots }: PackedShape, lengths: Int32Array): number {
+  let bytes = 0;
+  for (let index = 0; index < slots.length; index += 1) {
+    const length = lengths[slots[index] as number] as number;
+    if (length > 0) bytes += length;
+  }
+  return bytes;
+}
+
 export interface PumpOptions {
   /** One for each outbox. */
   readonly routers: readonly EventRouter[];
@@ -275,6 +280,7 @@ export interface PumpOptions {
   readonly isSingleLane: boolean;
   readonly batchEventsMax: number;
   readonly batchBytesMax: number;
+  readonly eventBytesMax: number;
   /** Of one lane. */
   readonly inFlightBatchesMax: number;
   /** Reading pauses when this many bytes are held. */

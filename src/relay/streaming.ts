@@ -57,6 +57,7 @@ export class Streaming {
       isSingleLane: settings.redisMode !== 'cluster',
       batchEventsMax: settings.batchEventsMax,
       batchBytesMax: settings.batchBytesMax,
+      eventBytesMax: settings.eventBytesMax,
       inFlightBatchesMax: settings.inFlightBatchesMax,
       pauseAtBytes: settings.memoryBudgetBytes - settings.eventBytesMax,
       lane: (number) => lanes.lane(number),

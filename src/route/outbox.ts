@@ -1,8 +1,10 @@
-import type { EntryField, EntryRoles, EntryShape } from '../core/entry-shape.ts';
+import type { EntryRoles, EntryShape } from '../core/entry-shape.ts';
 import type { OutboxMapping, RouteMapping } from '../core/outbox-mapping.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { nativeShape } from './native-shape.ts';
+import { entryShape, findFormatFault, requiredValues } from './entry-format.ts';
 import { type ChosenRoute, type Condition, RouteChooser } from './route-chooser.ts';
+import { NO_ROLES } from './raw-shape.ts';
+import { type RequiredValue, RequiringRouter } from './requiring-router.ts';
 import { findNameFault, PARTITION, type Stream, StreamRouter } from './stream-router.ts';
 import { parseStreamTemplate, type StreamTemplate } from './stream-template.ts';
 
@@ -65,26 +67,35 @@ export function compileOutbox(mapping: OutboxMapping, metaKey: string): Outbox {
     headers: Object.entries(mapping.fields).map(([field, column]) => ({ field, slot: slotOf(column) })),
   };
   const placeOf = (name: string) => roleSlot(slots, name) ?? slotOf(name);
-  const routes = [...mapping.routes, { when: {}, stream: null, isDropped: false, staticFields: {} }].map(
-    (route) => ({
-      conditions: Object.entries(route.when).map(
-        ([name, values]): Condition => ({
-          slot: placeOf(name),
-          values: values.filter((value) => value !== null).map((value) => Buffer.from(value)),
-          fitsNull: values.includes(null),
-        }),
-      ),
-      target: route.isDropped ? null : compileTarget(mapping, route, { placeOf, slots, metaKey }),
-    }),
-  );
+  const routes = [
+    ...mapping.routes,
+    { when: {}, stream: null, format: null, isDropped: false, staticFields: {} },
+  ].map((route) => ({
+    conditions: Object.entries(route.when).map(
+      ([name, values]): Condition => ({
+        slot: placeOf(name),
+        values: values.filter((value) => value !== null).map((value) => Buffer.from(value)),
+        fitsNull: values.includes(null),
+      }),
+    ),
+    target: route.isDropped ? null : compileTarget(mapping, route, { placeOf, slots, metaKey }),
+  }));
   const targets = routes.flatMap(({ target }) => target ?? []);
   const routingSlots = new Set([
     ...routes.flatMap(({ conditions }) => conditions.map(({ slot }) => slot)),
-    ...targets.flatMap(({ slots: used, partition }) => [...used, partition?.slot ?? PARTITION]),
+    ...targets.flatMap(({ slots: used, partition, required }) => [
+      ...used,
+      partition?.slot ?? PARTITION,
+      ...required.map(({ slot }) => slot),
+    ]),
   ]);
   routingSlots.delete(PARTITION);
   const asText = new Set([...slots.id, slots.type, slots.aggregateType, slots.aggregateId, ...routingSlots]);
-  const binarySlots = [slots.payload, ...slots.headers.map(({ slot }) => slot)];
+  const isNative = [mapping.format, ...mapping.routes.map(({ format }) => format ?? 'native')].every(
+    (format) => format === 'native',
+  );
+  // Attributes of a CloudEvent and headers of a Debezium record are texts.
+  const binarySlots = [slots.payload, ...(isNative ? slots.headers.map(({ slot }) => slot) : [])];
   return {
     mapping,
     columns,
@@ -96,10 +107,13 @@ export function compileOutbox(mapping: OutboxMapping, metaKey: string): Outbox {
     createRouter: ({ laneOf, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
       const chosen = routes.map(({ conditions, target }): ChosenRoute => {
         if (target === null) return { conditions, router: null };
-        const { template, slots: used, partition } = target;
+        const { template, slots: used, partition, required } = target;
         const shape = shapeOf(targets.indexOf(target));
         const router = new StreamRouter(template, used, { forbiddenName: metaKey, laneOf, shape, partition });
-        return { conditions, router };
+        return {
+          conditions,
+          router: required.length === 0 ? router : new RequiringRouter(router, required, columns),
+        };
       });
       const [only, ...others] = chosen;
       return only?.router != null && others.length === 0 ? only.router : new RouteChooser(chosen);
@@ -113,6 +127,8 @@ interface Target {
   readonly slots: readonly number[];
   readonly partition: { readonly slot: number; readonly count: number } | undefined;
   readonly shape: EntryShape;
+  /** Columns without whose values there is no entry. */
+  readonly required: readonly RequiredValue[];
 }
 
 function compileTarget(
@@ -133,6 +149,11 @@ function compileTarget(
       `the stream of ${mapping.name}: ${JSON.stringify(template.text)} ${why}`,
     );
   if (fault !== null) throw refuse(fault);
+  const format = route.format ?? mapping.format;
+  const parts = { mapping, slots, staticFields: { ...mapping.staticFields, ...route.staticFields } };
+  const formatFault = findFormatFault(format, parts);
+  if (formatFault !== null)
+    throw new WalrelayError('CONFIG_INVALID', `the format ${format} of ${mapping.name}: ${formatFault}`);
   const isPartitioned = used.includes(PARTITION);
   if (isPartitioned && mapping.partitions === null)
     throw refuse('has ${partition}, and nothing says how many there are (partitions)');
@@ -145,17 +166,37 @@ function compileTarget(
       isPartitioned && mapping.partitions !== null
         ? { slot: slots.aggregateId, count: mapping.partitions }
         : undefined,
-    shape: nativeShape(slots, constantFields({ ...mapping.staticFields, ...route.staticFields })),
+    shape: entryShape(format, parts),
+    required: requiredValues(format, slots),
   };
 }
 
-/** Which field of an outbox's entries says what: the same in all of its shapes. */
+/**
+ * Which field of an outbox's entries says what: the same in all of its shapes. Where formats differ from route to route
+ * there is no such thing, and nobody finds its events by their ids.
+ */
 export function rolesOf({ shapes }: Outbox): EntryRoles {
-  return (shapes[0] as EntryShape).roles;
+  const [{ roles }, ...others] = shapes as readonly [EntryShape, ...EntryShape[]];
+  const text = JSON.stringify(roles);
+  return others.every((other) => JSON.stringify(other.roles) === text) ? roles : NO_ROLES;
 }
 
-function constantFields(staticFields: Readonly<Record<string, string>>): EntryField[] {
-  return Object.entries(staticFields).map(([name, text]) => ({ name, value: { from: 'constant', text } }));
+/** For whoever finds events in the streams by their ids. Throws CONFIG_INVALID where entries do not tell them. */
+export function requireIds(outbox: Outbox): void {
+  if (rolesOf(outbox).id !== null) return;
+  const { mapping } = outbox;
+  const formats = new Set(
+    mapping.routes.flatMap(({ format, isDropped }) => (isDropped ? [] : (format ?? mapping.format))),
+  ).add(mapping.format);
+  throw new WalrelayError(
+    'CONFIG_INVALID',
+    formats.size > 1
+      ? `the entries of ${mapping.name} have several formats (${[...formats].join(', ')}): events can't be found in them by their ids`
+      : `the entries of ${mapping.name} are ${mapping.format}, and so do not tell which event they are`,
+    {
+      hint: 'audit, explain, recover and init --snapshot compare the streams with the table by the ids of events; see docs/formats.md.',
+    },
+  );
 }
 
 /** The names that a template may use whatever the columns are called. An id of several columns has no such name. */

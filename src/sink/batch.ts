@@ -1,4 +1,4 @@
-import type { Piece } from '../core/entry-shape.ts';
+import type { Piece, ValueKinds } from '../core/entry-shape.ts';
 import type { Lsn } from '../core/lsn.ts';
 import { type Position, positionToHex } from '../core/position.ts';
 import { type ComposedEvent, measurePieces, writePieces } from './composed-value.ts';
@@ -85,6 +85,7 @@ export class Batch {
     bytes: Buffer,
     starts: Int32Array,
     lengths: Int32Array,
+    kinds: ValueKinds = NO_KINDS,
   ): void {
     if (stream.batchSeq !== this.seq) {
       stream.batchSeq = this.seq;
@@ -95,6 +96,9 @@ export class Batch {
     const count = sources.length;
     let needed = this.#fixedBytes;
     let hasNull = false;
+    /** Only what is put together needs it. */
+    const event: ComposedEvent | null =
+      pieces.length === 0 ? null : { bytes, starts, lengths, kinds, transaction, ordinal };
     for (let index = 0; index < count; index += 1) {
       const source = sources[index] as number;
       if (source === COMMITTED_AT) continue;
@@ -102,8 +106,7 @@ export class Batch {
       if (length >= 0) needed += length;
       else if (source >= 0) hasNull = true;
       else {
-        const event = { bytes, starts, lengths, transaction, ordinal };
-        const composed = measurePieces(pieces[PIECES - source] as readonly Piece[], event);
+        const composed = measurePieces(pieces[PIECES - source] as readonly Piece[], event as ComposedEvent);
         if (composed < 0) hasNull = true;
         else needed += composed;
       }
@@ -129,8 +132,7 @@ export class Batch {
       } else if (source === COMMITTED_AT) {
         packed.putBytes(transaction.committedAtText, 0, transaction.committedAtText.length);
       } else {
-        const event = { bytes, starts, lengths, transaction, ordinal };
-        putPieces(packed, pieces[PIECES - source] as readonly Piece[], event);
+        putPieces(packed, pieces[PIECES - source] as readonly Piece[], event as ComposedEvent);
       }
     }
     for (let rest = this.#valuesMax - count; rest > 0; rest -= 1) packed.putNil();
@@ -171,6 +173,8 @@ const ARRAY_HEADER_BYTES = 5;
 const HEAD_BYTES = 5 + 18 + 17 + 2;
 /** The header of a value; or a commit time, whole. */
 const VALUE_BYTES = 36;
+
+const NO_KINDS: ValueKinds = [];
 
 function putPieces(packed: PackedBytes, pieces: readonly Piece[], event: ComposedEvent): void {
   const length = measurePieces(pieces, event);

@@ -1,4 +1,4 @@
-import type { Piece, WalFact } from '../core/entry-shape.ts';
+import type { Piece, ValueKinds, WalFact } from '../core/entry-shape.ts';
 import type { TransactionStamp } from './transaction-stamp.ts';
 
 /** The event whose values are put together: ranges of bytes by slot, and its position where it has one. */
@@ -7,6 +7,8 @@ export interface ComposedEvent {
   readonly starts: Int32Array;
   /** −1 for NULL. */
   readonly lengths: Int32Array;
+  /** By slot; text where it says nothing. */
+  readonly kinds: ValueKinds;
   readonly transaction: TransactionStamp | null;
   readonly ordinal: number;
 }
@@ -40,7 +42,7 @@ export function writePieces(
 function measurePiece(piece: Piece, event: ComposedEvent): number {
   if ('text' in piece) return Buffer.byteLength(piece.text);
   if ('fact' in piece) return factOf(piece.fact, event)?.length ?? -1;
-  if ('if' in piece) return measurePieces(branchOf(piece, event), event);
+  if ('if' in piece || 'kindOf' in piece) return measurePieces(branchOf(piece, event), event);
   const length = event.lengths[piece.slot] as number;
   if (length < 0) return -1;
   switch (piece.as) {
@@ -56,7 +58,7 @@ function measurePiece(piece: Piece, event: ComposedEvent): number {
 function writePiece(into: Buffer, at: number, piece: Piece, event: ComposedEvent): number {
   if ('text' in piece) return at + into.write(piece.text, at);
   if ('fact' in piece) return at + into.write(factOf(piece.fact, event) ?? '', at, 'latin1');
-  if ('if' in piece) return writePieces(into, at, branchOf(piece, event), event);
+  if ('if' in piece || 'kindOf' in piece) return writePieces(into, at, branchOf(piece, event), event);
   const start = event.starts[piece.slot] as number;
   const length = event.lengths[piece.slot] as number;
   switch (piece.as) {
@@ -70,7 +72,11 @@ function writePiece(into: Buffer, at: number, piece: Piece, event: ComposedEvent
   }
 }
 
-function branchOf(piece: Extract<Piece, { if: unknown }>, event: ComposedEvent): readonly Piece[] {
+function branchOf(
+  piece: Extract<Piece, { if: unknown } | { kindOf: unknown }>,
+  event: ComposedEvent,
+): readonly Piece[] {
+  if ('kindOf' in piece) return piece.kinds[event.kinds[piece.kindOf] ?? 'text'];
   const isThere =
     typeof piece.if === 'number' ? (event.lengths[piece.if] as number) >= 0 : event.transaction !== null;
   return isThere ? piece.pieces : piece.otherwise;

@@ -1,4 +1,4 @@
-import { KEYS_PER_CODE, type PackedShapes } from './packed-shapes.ts';
+import { KEYS_PER_CODE, type PackedShape, type PackedShapes } from './packed-shapes.ts';
 
 /** What names an event to an operator. Never its payload. */
 export interface EventName {
@@ -13,19 +13,11 @@ export function describePackedEvent(
   packed: Buffer,
   index: number,
   keys: readonly string[],
-  { shapes, stride, headValues }: PackedShapes,
+  shapes: PackedShapes,
 ): EventName {
-  const values: (string | number | null)[] = [];
-  let offset = 5;
-  for (let skip = index * stride; skip > 0; skip -= 1) offset = readValue(packed, offset).next;
-  for (let count = 0; count < stride; count += 1) {
-    const { value, next } = readValue(packed, offset);
-    values.push(value);
-    offset = next;
-  }
-  const code = Math.abs(Number(values[0]));
-  const idValue = shapes[Math.floor(code / KEYS_PER_CODE)]?.idValue ?? -1;
-  const id = idValue === -1 ? '(not in the entry)' : (values[headValues + idValue] ?? '(NULL)');
+  const { values, code, shape } = readPackedEvent(packed, index, shapes, NAME_BYTES_MAX);
+  const idValue = shape?.idValue ?? -1;
+  const id = idValue === -1 ? '(not in the entry)' : (values[shapes.headValues + idValue] ?? '(NULL)');
   return {
     // KEYS[1] is the lane and Lua counts from 1.
     stream: keys[(code % KEYS_PER_CODE) - 2] ?? '?',
@@ -35,8 +27,37 @@ export function describePackedEvent(
   };
 }
 
+/** All of one event's values, as text; those that are longer are cut. Slow too. */
+export function readPackedEvent(
+  packed: Buffer,
+  index: number,
+  { shapes, stride }: PackedShapes,
+  valueBytesMax = Number.POSITIVE_INFINITY,
+): {
+  readonly values: readonly (string | number | null)[];
+  readonly code: number;
+  readonly shape: PackedShape | undefined;
+} {
+  const values: (string | number | null)[] = [];
+  let offset = 5;
+  for (let skip = index * stride; skip > 0; skip -= 1) offset = readValue(packed, offset, 0).next;
+  for (let count = 0; count < stride; count += 1) {
+    const { value, next } = readValue(packed, offset, valueBytesMax);
+    values.push(value);
+    offset = next;
+  }
+  const code = Math.abs(Number(values[0]));
+  return { values, code, shape: shapes[Math.floor(code / KEYS_PER_CODE)] };
+}
+
+const NAME_BYTES_MAX = 256;
+
 /** One value of the subset of MessagePack that a batch is made of. */
-function readValue(bytes: Buffer, offset: number): { value: string | number | null; next: number } {
+function readValue(
+  bytes: Buffer,
+  offset: number,
+  bytesMax: number,
+): { value: string | number | null; next: number } {
   const kind = bytes[offset] as number;
   if (kind === 0xc0) return { value: null, next: offset + 1 };
   if (kind === 0xd2) return { value: bytes.readInt32BE(offset + 1), next: offset + 5 };
@@ -50,5 +71,5 @@ function readValue(bytes: Buffer, offset: number): { value: string | number | nu
     length = bytes.readUInt32BE(start);
     start += 4;
   }
-  return { value: bytes.toString('utf8', start, start + Math.min(length, 256)), next: start + length };
+  return { value: bytes.toString('utf8', start, start + Math.min(length, bytesMax)), next: start + length };
 }

@@ -19,12 +19,18 @@ export interface PackedShape {
   /** What each of its values is: a slot, or COMMITTED_AT, or one of `pieces`, by `pieces[PIECES - source]`. */
   readonly sources: Int16Array;
   readonly pieces: readonly (readonly Piece[])[];
+  /** The columns that it is made of. */
+  readonly slots: Int16Array;
+  /** Whether its entries may have further fields: those that mark what was appended a second way. */
+  readonly takesMarks: boolean;
   /** Which of the values is the event's id; −1 where none is. */
   readonly idValue: number;
 }
 
 export interface PackedField {
   readonly name: string;
+  /** Instead of the name: its place among the values. */
+  readonly nameValue?: number;
   /** Its place among the values, or what stands in the script for it. */
   readonly filledBy: { readonly value: number } | { readonly constant: string } | 'lsn' | 'seq';
 }
@@ -75,13 +81,27 @@ function packShape(shape: EntryShape, number: number, hasPosition: boolean): Pac
   };
   const fields = shape.fields
     .filter(({ value }) => hasPosition || !isWalFact(value))
-    .map(({ name, value }) => ({ name, filledBy: filledBy(value) }));
+    .map(({ name, nameFrom, value }): PackedField => {
+      const by = nameFrom === undefined ? null : filledBy(nameFrom);
+      const nameValue = typeof by === 'object' && by !== null && 'value' in by ? by.value : undefined;
+      return { name, ...(nameValue === undefined ? {} : { nameValue }), filledBy: filledBy(value) };
+    });
   const id = fields.find(({ name }) => name === shape.roles.id)?.filledBy;
   return {
     number,
     fields,
     sources: Int16Array.from(sources),
     pieces,
+    slots: Int16Array.from(new Set([...sources.filter((source) => source >= 0), ...pieces.flatMap(slotsOf)])),
+    takesMarks: shape.isSingleField !== true,
     idValue: typeof id === 'object' && 'value' in id ? id.value : -1,
   };
+}
+
+function slotsOf(pieces: readonly Piece[]): number[] {
+  return pieces.flatMap((piece) => {
+    if ('slot' in piece) return [piece.slot];
+    if ('if' in piece) return slotsOf([...piece.pieces, ...piece.otherwise]);
+    return 'kindOf' in piece ? Object.values(piece.kinds).flatMap(slotsOf) : [];
+  });
 }

@@ -1,5 +1,6 @@
-import type { Piece } from '../core/entry-shape.ts';
+import type { Piece, ValueKinds } from '../core/entry-shape.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { checkComposedSize } from './composed-size.ts';
 import { measurePieces, writePieces } from './composed-value.ts';
 import { PackedBytes } from './packed-bytes.ts';
 import { KEYS_PER_CODE, type PackedShape, type PackedShapes, PIECES } from './packed-shapes.ts';
@@ -28,6 +29,7 @@ export class PublishBatch {
   readonly shapes: PackedShapes;
   readonly #limits: PublishBatchLimits;
   readonly #encodings: readonly ValueEncoding[];
+  readonly #kinds: ValueKinds;
   readonly #router: PublishRouter;
   readonly #keys: string[] = [];
   readonly #keyNumbers = new Map<string, number>();
@@ -38,14 +40,20 @@ export class PublishBatch {
   #row = Buffer.allocUnsafeSlow(1024);
   #packed: PackedBytes;
 
-  /** `encodings`: for each slot, how the text of a value stands for its bytes. */
+  /** `encodings`: for each slot, how the text of a value stands for its bytes; `kinds`: what the value is. */
   constructor(
     limits: PublishBatchLimits,
-    options: { shapes: PackedShapes; encodings: readonly ValueEncoding[]; router: PublishRouter },
+    options: {
+      shapes: PackedShapes;
+      encodings: readonly ValueEncoding[];
+      kinds: ValueKinds;
+      router: PublishRouter;
+    },
   ) {
     this.shapes = options.shapes;
     this.#limits = limits;
     this.#encodings = options.encodings;
+    this.#kinds = options.kinds;
     this.#router = options.router;
     this.#starts = new Int32Array(options.encodings.length);
     this.#lengths = new Int32Array(options.encodings.length);
@@ -98,14 +106,17 @@ export class PublishBatch {
     const stream = this.#router.route(this.#row, this.#starts, this.#lengths);
     if (stream === null) return 'dropped';
     if (this.#keys.length === BATCH_KEYS_MAX && !this.#keyNumbers.has(stream.name)) return 'full';
-    const { sources, pieces } = this.shapes.shapes[stream.shape] as PackedShape;
+    const shape = this.shapes.shapes[stream.shape] as PackedShape;
+    const { sources, pieces } = shape;
     const event = {
       bytes: this.#row,
       starts: this.#starts,
       lengths: this.#lengths,
+      kinds: this.#kinds,
       transaction: null,
       ordinal: 0,
     };
+    checkComposedSize(shape, event, eventBytesMax);
     const sizes = Array.from(sources, (source) =>
       source >= 0
         ? (this.#lengths[source] as number)

@@ -1,3 +1,4 @@
+import type { EntryRoles } from '../core/entry-shape.ts';
 import { parseCommittedAtUs } from './commit-time.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { type EntryId, parseEntryId, StreamReader } from './stream-reader.ts';
@@ -24,6 +25,7 @@ export interface StreamFacts {
 export interface IdFields {
   readonly id: string | null;
   readonly committedAt: string | null;
+  readonly reading?: EntryRoles['reading'];
 }
 
 /** Hands each id of the stream over, oldest first, then tells what else there is to know. */
@@ -95,6 +97,8 @@ async function readPage(redis: RedisConnection, name: string, from: string, fiel
     BYTES_PER_PAGE,
     fields.id ?? '',
     fields.committedAt ?? '',
+    typeof fields.reading === 'object' ? 'event' : (fields.reading ?? 'plain'),
+    typeof fields.reading === 'object' ? fields.reading.field : '',
   );
   const [firstId, lastId, isLast, oldest, newest, ids] = reply as [
     string,
@@ -118,11 +122,28 @@ const ENTRIES_PER_PAGE = 2000;
 const BYTES_PER_PAGE = 1024 * 1024;
 
 /**
- * KEYS: stream. ARGV: from where on, how many entries, how many bytes of them. It begins with one entry and doubles:
+ * KEYS: stream. ARGV: from where on, how many entries, how many bytes of them, the fields of id and commit time,
+ * how they are read (plain; json: in quotes; event: within a CloudEvent) and the field of the event. It begins with one entry and doubles:
  * nobody knows how large they are. Answers {first entry's ID, last one's, whether it was the stream's last, commit time
  * of the first entry that has one and of the last, event ids}.
  */
 const READ_IDS_SCRIPT = `
+-- A CloudEvent without its data, which is last: a name in quotes stands there once before it.
+local function attributes(text)
+  local at = string.find(text, ',"data":', 1, true) or string.find(text, ',"data_base64":', 1, true)
+  local is_read, event = pcall(cjson.decode, at and string.sub(text, 1, at - 1) .. '}' or text)
+  if not is_read or type(event) ~= 'table' then return {} end
+  return {ARGV[4], event[ARGV[4]], ARGV[5], event[ARGV[5]]}
+end
+local function unquoted(text)
+  if ARGV[6] ~= 'json' or string.sub(text, 1, 1) ~= '"' then return text end
+  local is_read, value = pcall(cjson.decode, text)
+  return is_read and value or text
+end
+-- Others may write to the stream, and have times of their own.
+local function is_time(value)
+  return type(value) == 'string' and string.find(value, '^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%d%d%d%dZ$')
+end
 local from, entries_max, bytes_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ids, seen, bytes, chunk, is_last = {}, 0, 0, 1, 0
 local first, last, oldest, newest = '', '', '', ''
@@ -135,9 +156,12 @@ while seen < entries_max and bytes < bytes_max do
     if first == '' then first = last end
     for f = 1, #fields, 2 do
       bytes = bytes + #fields[f] + #fields[f + 1]
+      if ARGV[6] == 'event' and fields[f] == ARGV[7] then fields = attributes(fields[f + 1]) break end
+    end
+    for f = 1, #fields, 2 do
       if fields[f] == ARGV[4] then
-        ids[#ids + 1] = fields[f + 1]
-      elseif fields[f] == ARGV[5] and string.match(fields[f + 1], '^%d+%-%d+%-%d+T%d+:%d+:%d+%.%d%d%d%d%d%dZ$') then
+        if type(fields[f + 1]) == 'string' then ids[#ids + 1] = unquoted(fields[f + 1]) end
+      elseif fields[f] == ARGV[5] and is_time(fields[f + 1]) then
         newest = fields[f + 1]
         if oldest == '' then oldest = newest end
       end

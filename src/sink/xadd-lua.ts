@@ -14,13 +14,14 @@ export function xaddLua(packed: PackedShapes, same: Readonly<Record<string, stri
   const shared = Object.entries(same).map(([name, value]) => ({ name: luaText(name), value }));
   const bodies = shapes.map((shape) => {
     const fields = shape.fields.map((field) => ({
-      name: luaText(field.name),
+      name: field.nameValue === undefined ? luaText(field.name) : valueAt(field.nameValue, headValues),
       value: valueLua(field, headValues),
     }));
+    const marks = shape.takesMarks ? shared : [];
     return `if code > 0 then
-      ${fields.length > ARGUMENT_FIELDS_MAX ? fromTables(fields, shared) : fromArguments([...fields, ...shared])}
+      ${fields.length > ARGUMENT_FIELDS_MAX ? fromTables(fields, marks) : fromArguments([...fields, ...marks])}
     else
-      ${fromTables(fields, shared)}
+      ${fromTables(fields, marks)}
     end`;
   });
   if (bodies.length === 1) {
@@ -72,5 +73,9 @@ function valueLua({ filledBy }: PackedField, headValues: number): string {
   if (filledBy === 'lsn') return 'v[i + 1]';
   if (filledBy === 'seq') return 'v[i + 2]';
   if ('constant' in filledBy) return luaText(filledBy.constant);
-  return `v[i + ${headValues + filledBy.value}]`;
+  return valueAt(filledBy.value, headValues);
+}
+
+function valueAt(value: number, headValues: number): string {
+  return `v[i + ${headValues + value}]`;
 }

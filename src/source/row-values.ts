@@ -1,3 +1,4 @@
+import type { ValueKinds } from '../core/entry-shape.ts';
 import { hexOf, quoteIdentifier } from './sql.ts';
 
 /** How the columns of an outbox are read from its table, so that the values are those that a slot would have sent. */
@@ -6,6 +7,7 @@ export interface RowValues {
   readonly columns: readonly string[];
   /** For each of them, how its text stands for its bytes. */
   readonly encodings: readonly ('utf8' | 'hex')[];
+  readonly kinds: ValueKinds;
   /** The expressions that read them. */
   readonly sql: readonly string[];
 }
@@ -17,23 +19,31 @@ export interface RowSource {
 }
 
 /**
- * `isBytea`: of a column, by its name. `isRaw`: the database says nothing about its bytes (SQL_ASCII), so that values
+ * `typeOf`: of a column, by its name, as Postgres calls it. `isRaw`: the database says nothing about its bytes (SQL_ASCII), so that values
  * travel as hex.
  */
 export function rowValues(
   { columns, binarySlots }: RowSource,
-  options: { readonly isRaw: boolean; readonly isBytea: (column: string) => boolean },
+  options: { readonly isRaw: boolean; readonly typeOf: (column: string) => string | undefined },
 ): RowValues {
-  const isBytes = columns.map((column, slot) => binarySlots.includes(slot) && options.isBytea(column));
+  const isBytes = columns.map(
+    (column, slot) => binarySlots.includes(slot) && options.typeOf(column) === 'bytea',
+  );
   return {
     columns,
     encodings: isBytes.map((bytes) => (bytes || options.isRaw ? 'hex' : 'utf8')),
+    kinds: columns.map((column, slot) => {
+      if (isBytes[slot] === true) return 'bytes';
+      return JSON_TYPES.includes(options.typeOf(column) ?? '') ? 'json' : 'text';
+    }),
     sql: columns.map((column, slot) => {
       if (isBytes[slot] === true) return `encode(${quoteIdentifier(column)}, 'hex')`;
       return options.isRaw ? hexOf(column) : quoteIdentifier(column);
     }),
   };
 }
+
+const JSON_TYPES: readonly string[] = ['json', 'jsonb'];
 
 /** The same id, as the encoding of the connection wants it. */
 export function idValueSql(columns: readonly string[], { isRaw }: { readonly isRaw: boolean }): string {

@@ -81,8 +81,14 @@ test('routes are read with numbers as texts and null as NULL', () => {
     'routes: [{ when: { tenant: [1, null], type: a }, stream: x, staticFields: { l: h } }, { when: { type: b }, drop: true }]',
   ).outboxes;
   expect(outbox?.routes).toEqual([
-    { when: { tenant: ['1', null], type: ['a'] }, stream: 'x', isDropped: false, staticFields: { l: 'h' } },
-    { when: { type: ['b'] }, stream: null, isDropped: true, staticFields: {} },
+    {
+      when: { tenant: ['1', null], type: ['a'] },
+      stream: 'x',
+      format: null,
+      isDropped: false,
+      staticFields: { l: 'h' },
+    },
+    { when: { type: ['b'] }, stream: null, format: null, isDropped: true, staticFields: {} },
   ]);
 });
 

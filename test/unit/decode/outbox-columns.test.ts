@@ -40,3 +40,11 @@ test('a bytea is decoded where its bytes are wanted, and nowhere else', () => {
   }));
   expect(compile(['id', 'payload', 'blob'], { ...relation, columns }, [1, 2]).byteaSlots).toEqual([2]);
 });
+
+test('what a column is, its type in this relation tells: a bytea only where its bytes are wanted', () => {
+  const types: Readonly<Record<string, number>> = { id: 17, a: 114, b: 3802, c: 25, d: 17 };
+  const relation = relationOf('d', 'c', 'b', 'a', 'id');
+  const columns = relation.columns.map((column) => ({ ...column, typeOid: types[column.name] ?? 0 }));
+  const { kinds } = compile(['id', 'a', 'b', 'c', 'd'], { ...relation, columns }, [4]);
+  expect(kinds).toEqual(['text', 'json', 'json', 'text', 'bytes']);
+});

@@ -9,7 +9,7 @@ const FACTS: ClaimFacts = {
   isOrderUnique: true,
   isPartitioned: false,
   isRaw: false,
-  byteaColumns: [],
+  columnTypes: new Map(),
   isExclusive: false,
 };
 

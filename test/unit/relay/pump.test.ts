@@ -12,7 +12,7 @@ import { NATIVE_SHAPES } from '../../support/native-outbox.ts';
 
 const lsn = (value: number) => toLsn(BigInt(value));
 
-const PLAN: TuplePlan = { outbox: 0, slotOfColumn: new Int16Array(), byteaSlots: [] };
+const PLAN: TuplePlan = { outbox: 0, slotOfColumn: new Int16Array(), byteaSlots: [], kinds: [] };
 
 /** A pump for lanes `a`, `b`, …: events are single letters, which name their stream and lane. */
 class PumpRun {
@@ -40,6 +40,7 @@ class PumpRun {
       isSingleLane: options.isSingleLane,
       batchEventsMax: 2,
       batchBytesMax: 100_000,
+      eventBytesMax: 100_000,
       inFlightBatchesMax: 2,
       pauseAtBytes: 10_000_000,
       lane: (lane) => ({

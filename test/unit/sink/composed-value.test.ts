@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Piece } from '../../../src/core/entry-shape.ts';
+import type { Piece, ValueKinds } from '../../../src/core/entry-shape.ts';
 import { parseLsn } from '../../../src/core/lsn.ts';
 import { measurePieces, writePieces } from '../../../src/sink/composed-value.ts';
 import { TransactionStamp } from '../../../src/sink/transaction-stamp.ts';
@@ -9,7 +9,12 @@ const STAMP = new TransactionStamp();
 STAMP.set(parseLsn('16/B374D848'), 0n);
 
 /** Null where the pieces have no value. What is measured is what is written. */
-function compose(pieces: Piece[], values: (Buffer | null)[], hasPosition = true): Buffer | null {
+function compose(
+  pieces: Piece[],
+  values: (Buffer | null)[],
+  hasPosition = true,
+  kinds: ValueKinds = [],
+): Buffer | null {
   const bytes = Buffer.concat([Buffer.from('#'), ...values.map((value) => value ?? Buffer.alloc(0))]);
   const starts = new Int32Array(values.length);
   const lengths = new Int32Array(values.length);
@@ -19,7 +24,7 @@ function compose(pieces: Piece[], values: (Buffer | null)[], hasPosition = true)
     lengths[slot] = value?.length ?? -1;
     at += value?.length ?? 0;
   });
-  const event = { bytes, starts, lengths, transaction: hasPosition ? STAMP : null, ordinal: 7 };
+  const event = { bytes, starts, lengths, kinds, transaction: hasPosition ? STAMP : null, ordinal: 7 };
   const length = measurePieces(pieces, event);
   if (length < 0) return null;
   const into = Buffer.alloc(length + 2, 0xee);
@@ -75,4 +80,22 @@ test('facts of the WAL are there for what comes from it, and for nothing else', 
   expect(compose(pieces, [])?.toString()).toBe('16/B374D848 7 2000-01-01T00:00:00.000000Z');
   expect(compose(pieces, [], false)).toBeNull();
   expect(compose([{ if: 'lsn', pieces, otherwise: [{ text: '-' }] }], [], false)?.toString()).toBe('-');
+});
+
+test('of three lists, the one for what the column is; text where nobody said', () => {
+  const pieces: Piece[] = [
+    {
+      kindOf: 0,
+      kinds: {
+        text: [{ text: '"' }, { slot: 0, as: 'json' }, { text: '"' }],
+        json: [{ slot: 0, as: 'raw' }],
+        bytes: [{ slot: 0, as: 'base64' }],
+      },
+    },
+  ];
+  const value = [Buffer.from('{"a"}')];
+  expect(compose(pieces, value)?.toString()).toBe('"{\\"a\\"}"');
+  expect(compose(pieces, value, true, ['text'])?.toString()).toBe('"{\\"a\\"}"');
+  expect(compose(pieces, value, true, ['json'])?.toString()).toBe('{"a"}');
+  expect(compose(pieces, value, true, ['bytes'])?.toString()).toBe('eyJhIn0=');
 });

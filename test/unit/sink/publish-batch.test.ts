@@ -26,6 +26,7 @@ function create(
     {
       shapes: NATIVE_PUBLISHED,
       encodings: Array.from({ length: 5 + extra }, () => encoding),
+      kinds: [],
       router: new StreamRouter(parseStreamTemplate('s.${a}'), [slot], { forbiddenName: 'meta' }),
     },
   );
