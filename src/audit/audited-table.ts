@@ -1,6 +1,7 @@
 import type { OutboxSettings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { compileOutbox, type Outbox, rolesOf } from '../route/outbox.ts';
+import type { ReservedNames } from '../route/stream-router.ts';
 import { type RowValues, rowValues } from '../source/row-values.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import type { ReadingConnection } from './reading-connection.ts';
@@ -32,11 +33,11 @@ export interface AuditedTable {
 export async function readAuditedTable(
   connection: ReadingConnection,
   settings: OutboxSettings,
-  metaKey: string,
+  reserved: ReservedNames,
   { needsTime }: { readonly needsTime: boolean } = { needsTime: true },
 ): Promise<AuditedTable> {
   let timeColumn = settings.columnTime;
-  const outbox = compileOutbox(settings, metaKey);
+  const outbox = compileOutbox(settings, reserved);
   if (rolesOf(outbox).id === null) {
     throw new WalrelayError(
       'CONFIG_INVALID',

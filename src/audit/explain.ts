@@ -84,7 +84,7 @@ export async function explain(
   options: ExplainOptions,
 ): Promise<Explanation> {
   const { settings } = options;
-  const table = await readAuditedTable(postgres, options.outbox, settings.metaKey, { needsTime: false });
+  const table = await readAuditedTable(postgres, options.outbox, settings, { needsTime: false });
   const first = await redis.readLane();
   const server = await readServerState(postgres, settings.slot);
   const lane = await redis.readLane();

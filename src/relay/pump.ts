@@ -4,10 +4,12 @@ import type { ConfirmTracker } from '../confirm/confirm-tracker.ts';
 import type { TuplePlan } from '../decode/outbox-columns.ts';
 import type { TransactionHandler } from '../decode/pgoutput-decoder.ts';
 import type { EventRouter } from '../route/outbox.ts';
+import type { Stream } from '../route/stream-router.ts';
 import { Batch, type BatchStream } from '../sink/batch.ts';
 import type { AppendLane } from '../sink/lane-set.ts';
 import type { PackedShape, PackedShapes } from '../sink/packed-shapes.ts';
 import { TransactionStamp } from '../sink/transaction-stamp.ts';
+import type { DeadLetter, DeadLetterDesk, DeadLetterFacts, PoisonEvent } from './dead-letter-desk.ts';
 import { Outlet } from './outlet.ts';
 
 /**
@@ -31,6 +33,8 @@ export class Pump implements TransactionHandler {
   readonly #spare: Buffer[] = [];
   /** Batches accepted before one that was begun earlier, in another lane. */
   readonly #acceptedAhead = new Set<number>();
+  /** The dead letters of batches that are not accepted yet, by the batch's number. */
+  readonly #letters = new Map<number, DeadLetter[]>();
   #batchCount = 0;
   #acceptedCount = 0;
   #inFlightCount = 0;
@@ -67,8 +71,23 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
-    const { routers, batchEventsMax, batchBytesMax } = this.#options;
-    const stream = (routers[plan.outbox] as EventRouter).route(bytes, starts, lengths);
+    const { routers, desk } = this.#options;
+    let stream: Stream | null;
+    try {
+      desk?.checkRefused(commitLsn, ordinal);
+      stream = (routers[plan.outbox] as EventRouter).route(bytes, starts, lengths);
+    } catch (error) {
+      if (desk === null) throw error;
+      this.#takeAside(error, desk, {
+        outbox: plan.outbox,
+        stamp: this.#stamp,
+        ordinal,
+        bytes,
+        starts,
+        lengths,
+      });
+      return;
+    }
     if (stream === null) {
       this.#filteredCount += 1;
       return;
@@ -78,6 +97,35 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
+    this.#append(outlet, stream, ordinal, bytes, starts, lengths);
+  }
+
+  /** An event that can't pass becomes one of the dead letters, in its place. */
+  #takeAside(error: unknown, desk: DeadLetterDesk, event: PoisonEvent): void {
+    const stream = desk.streamFor(error);
+    const outlet = this.#only ?? this.#outletOf(stream.lane);
+    if (outlet.isBehindWatermark(event.stamp.commitLsn, event.ordinal)) {
+      this.#resentCount += 1;
+      return;
+    }
+    const letter = desk.write(error, event);
+    const { packed } = letter;
+    this.#append(outlet, stream, event.ordinal, packed, Int32Array.of(0), Int32Array.of(packed.length));
+    const { seq } = outlet.open as Batch;
+    const ofBatch = this.#letters.get(seq);
+    if (ofBatch === undefined) this.#letters.set(seq, [letter]);
+    else ofBatch.push(letter);
+  }
+
+  #append(
+    outlet: Outlet,
+    stream: Stream,
+    ordinal: number,
+    bytes: Buffer,
+    starts: Int32Array,
+    lengths: Int32Array,
+  ): void {
+    const { batchEventsMax, batchBytesMax } = this.#options;
     let open = outlet.open;
     if (
       open !== null &&
@@ -219,6 +267,11 @@ export class Pump implements TransactionHandler {
       appendMs,
       oldestCommittedAtUs: batch.oldestCommittedAtUs,
     });
+    for (const letter of this.#letters.get(batch.seq) ?? []) {
+      this.#options.desk?.settled(letter);
+      this.#options.observer.deadLettered(letter.facts);
+    }
+    this.#letters.delete(batch.seq);
     // A batch that grew for one large event gives its memory back.
     if (
       batch.capacityBytes <= this.#options.batchBytesMax + BATCH_SLACK_BYTES &&
@@ -270,6 +323,8 @@ export interface PumpOptions {
   /** One for each outbox. */
   readonly routers: readonly EventRouter[];
   readonly shapes: PackedShapes;
+  /** Where events go that can't pass; null: the pump stops in front of them. */
+  readonly desk: DeadLetterDesk | null;
   readonly tracker: ConfirmTracker;
   /** Whether every stream is of one lane, and so of lane 0. */
   readonly isSingleLane: boolean;
@@ -301,6 +356,8 @@ export interface PumpObserver {
     readonly filteredEvents: number;
   }): void;
   accepted(facts: AcceptedBatch): void;
+  /** One that stands. */
+  deadLettered(facts: DeadLetterFacts): void;
 }
 
 export interface AcceptedBatch {

@@ -6,6 +6,8 @@ export interface EventName {
   readonly id: string;
   readonly lsn: string;
   readonly seq: string;
+  /** It could not pass before, and is on its way to the dead letters. */
+  readonly isDeadLetter: boolean;
 }
 
 /** Reads one event back out of a sealed batch, to name it in an error. Slow, and only ever used for that. */
@@ -24,7 +26,8 @@ export function describePackedEvent(
     offset = next;
   }
   const code = Math.abs(Number(values[0]));
-  const idValue = shapes[Math.floor(code / KEYS_PER_CODE)]?.idValue ?? -1;
+  const shape = shapes[Math.floor(code / KEYS_PER_CODE)];
+  const idValue = shape?.idValue ?? -1;
   const id = idValue === -1 ? '(not in the entry)' : (values[headValues + idValue] ?? '(NULL)');
   return {
     // KEYS[1] is the lane and Lua counts from 1.
@@ -32,6 +35,7 @@ export function describePackedEvent(
     id: String(id).slice(0, 100),
     lsn: String(values[1]),
     seq: String(values[2]),
+    isDeadLetter: shape?.isLoose ?? false,
   };
 }
 

@@ -21,6 +21,8 @@ export interface PackedShape {
   readonly pieces: readonly (readonly Piece[])[];
   /** Which of the values is the event's id; −1 where none is. */
   readonly idValue: number;
+  /** Its one value is itself a packed list of the entry's names and values: entries that differ, and are few. */
+  readonly isLoose: boolean;
 }
 
 export interface PackedField {
@@ -36,12 +38,16 @@ export const PIECES = -2;
 /** A code is the number of the shape times this, and the number of the stream's key: negative where a value is NULL. */
 export const KEYS_PER_CODE = 2048;
 
-/** `hasPosition`: of what comes from the WAL. Fields that only the WAL can fill are left out otherwise. */
+/**
+ * `hasPosition`: of what comes from the WAL. Fields that only the WAL can fill are left out otherwise. `hasLoose`: behind
+ * the shapes comes the loose one.
+ */
 export function packShapes(
   shapes: readonly EntryShape[],
-  { hasPosition }: { readonly hasPosition: boolean },
+  { hasPosition, hasLoose = false }: { readonly hasPosition: boolean; readonly hasLoose?: boolean },
 ): PackedShapes {
   const packed = shapes.map((shape, number) => packShape(shape, number, hasPosition));
+  if (hasLoose) packed.push(looseShape(packed.length));
   const headValues = hasPosition ? 3 : 1;
   return {
     shapes: packed,
@@ -83,5 +89,10 @@ function packShape(shape: EntryShape, number: number, hasPosition: boolean): Pac
     sources: Int16Array.from(sources),
     pieces,
     idValue: typeof id === 'object' && 'value' in id ? id.value : -1,
+    isLoose: false,
   };
+}
+
+function looseShape(number: number): PackedShape {
+  return { number, fields: [], sources: Int16Array.of(0), pieces: [], idValue: -1, isLoose: true };
 }

@@ -18,7 +18,7 @@ export const NATIVE_OUTBOX: Outbox = compileOutbox(
     routes: [],
     stream: 'outbox.${aggregatetype}',
   },
-  'walrelay:walrelay',
+  { metaKey: 'walrelay:walrelay', deadLetterStream: 'walrelay:walrelay:dead-letters' },
 );
 export const NATIVE_SHAPES = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: true });
 export const NATIVE_PUBLISHED = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: false });

@@ -31,11 +31,12 @@ class PumpRun {
       // Slot 0, the id, names the stream too.
       routers: [
         new StreamRouter(parseStreamTemplate('s.${x}'), [0], {
-          forbiddenName: 'meta',
+          reserved: { metaKey: 'meta', deadLetterStream: 'dead' },
           laneOf: (name) => (options.isSingleLane ? 0 : name.charCodeAt(2) - 'a'.charCodeAt(0)),
         }),
       ],
       shapes: NATIVE_SHAPES,
+      desk: null,
       tracker: this.tracker,
       isSingleLane: options.isSingleLane,
       batchEventsMax: 2,
@@ -52,7 +53,7 @@ class PumpRun {
       }),
       setPaused: (isPaused) => this.pauses.push(isPaused),
       failed: (error) => this.failures.push(error),
-      observer: { read() {}, accepted() {} },
+      observer: { read() {}, accepted() {}, deadLettered() {} },
     });
   }
 

@@ -26,7 +26,9 @@ function create(
     {
       shapes: NATIVE_PUBLISHED,
       encodings: Array.from({ length: 5 + extra }, () => encoding),
-      router: new StreamRouter(parseStreamTemplate('s.${a}'), [slot], { forbiddenName: 'meta' }),
+      router: new StreamRouter(parseStreamTemplate('s.${a}'), [slot], {
+        reserved: { metaKey: 'meta', deadLetterStream: 'dead' },
+      }),
     },
   );
 }
