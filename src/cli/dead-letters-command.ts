@@ -4,7 +4,7 @@ import type { Settings } from '../config/settings.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { count } from '../core/grouped.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { findLetters, type LetterFilter } from '../dead-letters/find-letters.ts';
+import { findLetters, type LetterFilter, type LetterGround } from '../dead-letters/find-letters.ts';
 import { formatLetterId, type LetterPlace, parseLetterId } from '../dead-letters/letter-id.ts';
 import { Redriver, removeLetter } from '../dead-letters/redriver.ts';
 import { headJson, letterJson, letterText, LIST_HEAD, listLine } from '../dead-letters/render-letters.ts';
@@ -46,11 +46,11 @@ ${EXIT_CODES.replace('\n  71  no letter fits, or some are left where they were; 
   addFilterOptions(command);
   command.action(async () => {
     const options = command.opts<FilterOptions & { json?: true }>();
-    await withRedis(command, async (settings, redis) => {
+    await withRedis(command, async (settings, ground) => {
       const { deadLetterStream: base } = settings;
       let found = 0;
       if (options.json === true) process.stdout.write('[');
-      for await (const heads of findLetters(redis.letterGround(), filterOf(options, Date.now()))) {
+      for await (const heads of findLetters(ground, filterOf(options, Date.now()))) {
         for (const head of heads) {
           if (options.json === true)
             process.stdout.write(`${found === 0 ? '' : ','}\n  ${JSON.stringify(headJson(base, head))}`);
@@ -75,10 +75,10 @@ function addShow(group: Command): void {
   addSettingFlags(command, ['connections', 'outbox', 'columns']);
   command.action(async (id: string) => {
     const { payload, json } = command.opts<{ payload?: true; json?: true }>();
-    await withRedis(command, async (settings, redis) => {
+    await withRedis(command, async (settings, ground) => {
       const { deadLetterStream: base } = settings;
       const { key, entryId } = parseLetterId(base, id);
-      const letter = await new DeadLetterReader(redis.forKey(key), key).read(entryId);
+      const letter = await new DeadLetterReader(ground.redisOf(key), key).read(entryId);
       if (letter === null) {
         process.stderr.write(`there is no dead letter ${id}\n`);
         process.exitCode = EXIT.findings;
@@ -115,13 +115,13 @@ ${EXIT_CODES}`,
   addFilterOptions(command);
   command.action(async (ids: string[]) => {
     const options = command.opts<FilterOptions & { all?: true; stream?: string }>();
-    await withRedis(command, async (settings, redis, signal) => {
+    await withRedis(command, async (settings, ground, signal) => {
       const { deadLetterStream: base } = settings;
-      const redriver = new Redriver(settings, redis, options.stream ?? null, Date.now);
+      const redriver = new Redriver(settings, ground, options.stream ?? null, Date.now);
       const tally = new Map<string, number>();
       let others = 0;
       try {
-        for await (const place of chosen(ids, options, settings, redis)) {
+        for await (const place of chosen(ids, options, settings, ground)) {
           signal.throwIfAborted();
           const result = await redriver.redrive(place);
           if (result.kind === 'redriven') tally.set(result.stream, (tally.get(result.stream) ?? 0) + 1);
@@ -155,12 +155,12 @@ function addDiscard(group: Command): void {
   addFilterOptions(command);
   command.action(async (ids: string[]) => {
     const options = command.opts<FilterOptions & { all?: true; yes?: true }>();
-    await withRedis(command, async (settings, redis, signal) => {
+    await withRedis(command, async (settings, ground, signal) => {
       let found = 0;
       let missing = 0;
-      for await (const place of chosen(ids, options, settings, redis)) {
+      for await (const place of chosen(ids, options, settings, ground)) {
         signal.throwIfAborted();
-        if (options.yes !== true || (await removeLetter(redis, place))) found += 1;
+        if (options.yes !== true || (await removeLetter(ground, place))) found += 1;
         else {
           missing += 1;
           process.stderr.write(
@@ -213,7 +213,7 @@ async function* chosen(
   ids: readonly string[],
   options: FilterOptions & { readonly all?: true },
   settings: Settings,
-  redis: RedisByKey,
+  ground: LetterGround,
 ): AsyncGenerator<LetterPlace> {
   if (ids.length > 0 === (options.all === true)) {
     throw new WalrelayError('CONFIG_INVALID', 'nothing says which dead letters are meant', {
@@ -225,16 +225,16 @@ async function* chosen(
     yield* places;
     return;
   }
-  for await (const heads of findLetters(redis.letterGround(), filterOf(options, Date.now()))) yield* heads;
+  for await (const heads of findLetters(ground, filterOf(options, Date.now()))) yield* heads;
 }
 
 async function withRedis(
   command: Command,
-  work: (settings: Settings, redis: RedisByKey, signal: AbortSignal) => Promise<void>,
+  work: (settings: Settings, ground: LetterGround, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const settings = commandSettings(command);
   await stoppable(async (signal) => {
     using redis = await RedisByKey.open(settings);
-    await work(settings, redis, signal);
+    await work(settings, redis.letterGround(), signal);
   });
 }

@@ -17,9 +17,9 @@ export interface LetterFilter {
 /** Where the dead letters of a relay are found. */
 export interface LetterGround {
   readonly settings: Pick<Settings, 'deadLetterStream' | 'redisMode'>;
-  redisOf(key: string): RedisConnection;
+  readonly redisOf: (key: string) => RedisConnection;
   /** Asked for on a cluster alone: the state lists the lanes. */
-  readLane(): Promise<Pick<LaneState, 'parts'> | null>;
+  readonly readLane: () => Promise<Pick<LaneState, 'parts'> | null>;
 }
 
 /** The heads of the dead letters, lane by lane, the oldest of each first; a page at a time. */

@@ -1,14 +1,15 @@
-import type { RedisByKey } from '../audit/redis-by-key.ts';
 import type { Settings } from '../config/settings.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import { compileOutbox, type EventRouter, type Outbox } from '../route/outbox.ts';
 import { findNameFault } from '../route/stream-router.ts';
 import { type DeadLetterEntry, DeadLetterReader } from '../sink/dead-letter-reader.ts';
+import { laneKeyOf } from '../sink/lane-key.ts';
 import { packShapes } from '../sink/packed-shapes.ts';
 import { PublishBatch } from '../sink/publish-batch.ts';
 import { readPublishReply } from '../sink/publisher.ts';
 import { isAboutOneEvent, replyError, replyText } from '../sink/redis-reply.ts';
 import { redriveAcrossScript, redriveScript } from '../sink/redrive-script.ts';
+import type { LetterGround } from './find-letters.ts';
 import type { LetterPlace } from './letter-id.ts';
 
 /** What became of a dead letter. `left`: it still stands, and why. */
@@ -24,26 +25,26 @@ export type Redriven =
  */
 export class Redriver {
   readonly #settings: Settings;
-  readonly #redis: RedisByKey;
+  readonly #ground: LetterGround;
   readonly #toStream: string | null;
   readonly #nowMs: () => number;
   readonly #benches = new Map<string, Bench>();
 
   /** `toStream`: where all of them go, whatever the routes say. */
-  constructor(settings: Settings, redis: RedisByKey, toStream: string | null, nowMs: () => number) {
+  constructor(settings: Settings, ground: LetterGround, toStream: string | null, nowMs: () => number) {
     if (toStream !== null) {
       const fault = findNameFault(toStream, settings);
       if (fault !== null)
         throw new WalrelayError('CONFIG_INVALID', `--stream: ${JSON.stringify(toStream)} ${fault}`);
     }
     this.#settings = settings;
-    this.#redis = redis;
+    this.#ground = ground;
     this.#toStream = toStream;
     this.#nowMs = nowMs;
   }
 
   async redrive(place: LetterPlace): Promise<Redriven> {
-    const letter = await new DeadLetterReader(this.#redis.forKey(place.key), place.key).read(place.entryId);
+    const letter = await new DeadLetterReader(this.#ground.redisOf(place.key), place.key).read(place.entryId);
     if (letter === null) return { kind: 'gone' };
     const bench = this.#benchOf(letter.outbox);
     if (bench === null) return left(`the settings have no outbox ${JSON.stringify(letter.outbox)}`);
@@ -67,8 +68,8 @@ export class Redriver {
     const stream = batch.streamOf(0);
     const { packed } = batch.seal();
     const at = new Date(this.#nowMs()).toISOString();
-    const isTogether = this.#redis.laneKeyOf(stream) === this.#redis.laneKeyOf(letter.key);
-    const target = this.#redis.forKey(stream);
+    const isTogether = this.#laneOf(stream) === this.#laneOf(letter.key);
+    const target = this.#ground.redisOf(stream);
     const doing = 'a redrive';
     const reply = isTogether
       ? await target.command(
@@ -89,8 +90,13 @@ export class Redriver {
       return left(`Redis refused it for ${stream}: ${replyText(refusal)}`);
     }
     if (moved === 0) return { kind: 'gone' };
-    if (!isTogether) await removeLetter(this.#redis, letter);
+    if (!isTogether) await removeLetter(this.#ground, letter);
     return { kind: 'redriven', stream };
+  }
+
+  #laneOf(key: string): string {
+    const { metaKey, redisMode } = this.#settings;
+    return laneKeyOf(key, metaKey, redisMode === 'cluster');
   }
 
   #benchOf(name: string): Bench | null {
@@ -119,8 +125,11 @@ interface Bench {
 }
 
 /** False when it was not there any more. */
-export async function removeLetter(redis: RedisByKey, { key, entryId }: LetterPlace): Promise<boolean> {
-  return (await redis.forKey(key).command('removing a dead letter', 'XDEL', key, entryId)) === 1;
+export async function removeLetter(
+  { redisOf }: LetterGround,
+  { key, entryId }: LetterPlace,
+): Promise<boolean> {
+  return (await redisOf(key).command('removing a dead letter', 'XDEL', key, entryId)) === 1;
 }
 
 function left(why: string): Redriven {

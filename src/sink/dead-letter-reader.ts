@@ -98,7 +98,7 @@ export class DeadLetterReader {
 
   #head(values: readonly unknown[]): DeadLetterHead {
     const [entryId, byteCount, reason, message, outbox, table, id, stream, lsn, seq, committedAt] =
-      values.map(String) as string[];
+      values.map(String);
     return {
       key: this.#key,
       entryId: entryId ?? '',
