@@ -101,7 +101,7 @@ function addRedrive(group: Command): void {
       'Append dead letters to the streams that they are routed to now, and take them out of the dead letters.',
     )
     .option('--all', 'all that fit')
-    .option('--stream <name>', 'append them to this stream, whatever the routes say')
+    .option('--to-stream <name>', 'append them to this stream, whatever the routes say')
     .addHelpText(
       'after',
       `
@@ -114,10 +114,10 @@ ${EXIT_CODES}`,
     );
   addFilterOptions(command);
   command.action(async (ids: string[]) => {
-    const options = command.opts<FilterOptions & { all?: true; stream?: string }>();
+    const options = command.opts<FilterOptions & { all?: true; toStream?: string }>();
     await withRedis(command, async (settings, ground, signal) => {
       const { deadLetterStream: base } = settings;
-      const redriver = new Redriver(settings, ground, options.stream ?? null, Date.now);
+      const redriver = new Redriver(settings, ground, options.toStream ?? null, Date.now);
       const tally = new Map<string, number>();
       let others = 0;
       try {

@@ -35,7 +35,7 @@ export class Redriver {
     if (toStream !== null) {
       const fault = findNameFault(toStream, settings);
       if (fault !== null)
-        throw new WalrelayError('CONFIG_INVALID', `--stream: ${JSON.stringify(toStream)} ${fault}`);
+        throw new WalrelayError('CONFIG_INVALID', `--to-stream: ${JSON.stringify(toStream)} ${fault}`);
     }
     this.#settings = settings;
     this.#ground = ground;

@@ -4,6 +4,8 @@ import { formatLetterId } from './letter-id.ts';
 
 /** Dead letters for people and for `--json`. Pure. */
 
+const WIDTHS = [18, 24, 18, 18, 45];
+
 export const LIST_HEAD = row('ID', 'WRITTEN', 'REASON', 'POSITION', 'EVENT', 'STREAM');
 
 export function listLine(base: string, head: DeadLetterHead): string {
@@ -110,5 +112,3 @@ function row(...cells: readonly string[]): string {
     .join('  ')
     .trimEnd();
 }
-
-const WIDTHS = [18, 24, 18, 18, 45];

@@ -198,9 +198,9 @@ test('listed, shown, redriven and discarded from the command line', async () => 
   // Once is once.
   expect(await cli('redrive', bad)).toMatchObject({ exitCode: 71 });
   expect(await outbox.redis.xlen(outbox.stream('bad'))).toBe(1);
-  expect(await cli('redrive', nameless, '--stream', outbox.stream('lost'))).toMatchObject({ exitCode: 0 });
+  expect(await cli('redrive', nameless, '--to-stream', outbox.stream('lost'))).toMatchObject({ exitCode: 0 });
   expect(await outbox.redis.xlen(outbox.stream('lost'))).toBe(1);
-  expect(await cli('redrive', other, '--stream', letterKey(outbox))).toMatchObject({ exitCode: 78 });
+  expect(await cli('redrive', other, '--to-stream', letterKey(outbox))).toMatchObject({ exitCode: 78 });
 
   const audit = JSON.parse((await runCli(['audit', '--complete', '--json'], outbox.env)).stdout);
   expect(audit).toMatchObject({ findings: { missing: 0 }, notes: { redriven: 2, deadLettered: 1 } });
