@@ -26,3 +26,10 @@ export const NATIVE_APPENDING: Appending = {
   shapes: NATIVE_SHAPES,
   script: compileAppendScript(NATIVE_SHAPES),
 };
+
+/** The same where events that can't pass go to the dead letters. */
+const LETTER_SHAPES = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: true, hasLoose: true });
+export const LETTER_APPENDING: Appending = {
+  shapes: LETTER_SHAPES,
+  script: compileAppendScript(LETTER_SHAPES),
+};
