@@ -47,8 +47,13 @@ function decode(handler: TransactionHandler, chunkEnd: () => void): void {
 /** Source, decode, route, batch and confirm as in the relay, into a Redis that accepts at once. */
 function encode(batchEventsMax: number, take: (batch: Batch) => void): void {
   const pump = new Pump({
-    routers: [new StreamRouter(parseStreamTemplate('outbox.'), [], { forbiddenName: 'walrelay:bench' })],
+    routers: [
+      new StreamRouter(parseStreamTemplate('outbox.'), [], {
+        reserved: { metaKey: 'walrelay:bench', deadLetterStream: 'dead' },
+      }),
+    ],
     shapes: NATIVE_SHAPES,
+    desk: null,
     tracker: new ConfirmTracker({ confirmedLsn: ZERO_LSN, floorLsn: ZERO_LSN, replayWindowMs: 0 }),
     isSingleLane: true,
     batchEventsMax,
@@ -68,7 +73,7 @@ function encode(batchEventsMax: number, take: (batch: Batch) => void): void {
     failed(error) {
       throw error;
     },
-    observer: { read() {}, accepted() {} },
+    observer: { read() {}, accepted() {}, deadLettered() {} },
   });
   decode(pump, () => pump.chunkEnd());
 }

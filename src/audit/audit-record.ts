@@ -41,7 +41,7 @@ export type AuditRecord = RowRecord | EntryRecord;
  * relayed: by the relay · recovered: by `audit --repair` or `walrelay recover` · replayed: by `walrelay replay` · snapshot: by
  * `walrelay init --snapshot`.
  */
-export type EntryOrigin = 'relayed' | 'recovered' | 'replayed' | 'snapshot';
+export type EntryOrigin = 'relayed' | 'recovered' | 'replayed' | 'snapshot' | 'redriven' | 'dead';
 /** broken: behind an entry of its stream that was committed later · aggregate: even behind one of its aggregate. */
 export type EntryOrder = 'kept' | 'broken' | 'aggregate';
 
@@ -56,7 +56,9 @@ const HAS_TIME = 8;
 const HAS_POSITION = 8;
 const ORIGIN_SHIFT = 4;
 const ORDER_SHIFT = 6;
-const ORIGINS: readonly EntryOrigin[] = ['relayed', 'recovered', 'replayed', 'snapshot'];
+const ORIGINS: readonly EntryOrigin[] = ['relayed', 'recovered', 'replayed', 'snapshot', 'redriven', 'dead'];
+/** Of an entry the highest bit of its origin: only rows are due. */
+const ORIGIN_HIGH = IS_DUE;
 const ORDERS: readonly EntryOrder[] = ['kept', 'broken', 'aggregate'];
 
 const FLAGS_AT = KEY_BYTES;
@@ -86,7 +88,8 @@ export function writeRecord(bytes: Buffer, at: number, record: AuditRecord): num
     IS_ENTRY |
     (record.isLossy ? IS_LOSSY : 0) |
     (record.position === null ? 0 : HAS_POSITION) |
-    (ORIGINS.indexOf(record.origin) << ORIGIN_SHIFT) |
+    ((ORIGINS.indexOf(record.origin) & 3) << ORIGIN_SHIFT) |
+    (ORIGINS.indexOf(record.origin) > 3 ? ORIGIN_HIGH : 0) |
     (ORDERS.indexOf(record.order) << ORDER_SHIFT);
   rest = bytes.writeBigUInt64LE(record.position?.lsn ?? 0n, rest);
   rest = bytes.writeUIntLE(record.position?.seq ?? 0, rest, 6);
@@ -135,7 +138,7 @@ export function readRecord(bytes: Buffer, at: number): AuditRecord {
       (flags & HAS_POSITION) === 0
         ? null
         : { lsn: bytes.readBigUInt64LE(rest), seq: bytes.readUIntLE(rest + 8, 6) },
-    origin: ORIGINS[(flags >> ORIGIN_SHIFT) & 3] as EntryOrigin,
+    origin: ORIGINS[((flags >> ORIGIN_SHIFT) & 3) | ((flags & ORIGIN_HIGH) === 0 ? 0 : 4)] as EntryOrigin,
     order: ORDERS[(flags >> ORDER_SHIFT) & 3] as EntryOrder,
     entryMs: bytes.readUIntLE(rest + 14, 6),
     entrySeq: bytes.readUInt32LE(rest + 20),

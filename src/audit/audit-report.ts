@@ -53,6 +53,8 @@ export const NOTES = [
   'entriesWithoutId',
   'repeatedIds',
   'recovered',
+  'redriven',
+  'deadLettered',
   'fromSnapshot',
   'replayed',
   'newHistories',

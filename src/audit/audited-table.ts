@@ -1,6 +1,7 @@
 import type { OutboxSettings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { compileOutbox, type Outbox, requireIds } from '../route/outbox.ts';
+import type { ReservedNames } from '../route/stream-router.ts';
 import { type RowValues, rowValues } from '../source/row-values.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import type { ReadingConnection } from './reading-connection.ts';
@@ -32,13 +33,13 @@ export interface AuditedTable {
 export async function readAuditedTable(
   connection: ReadingConnection,
   settings: OutboxSettings,
-  metaKey: string,
+  reserved: ReservedNames,
   { needsTime, findsEntries = true }: { readonly needsTime: boolean; readonly findsEntries?: boolean } = {
     needsTime: true,
   },
 ): Promise<AuditedTable> {
   let timeColumn = settings.columnTime;
-  const outbox = compileOutbox(settings, metaKey);
+  const outbox = compileOutbox(settings, reserved);
   if (findsEntries) requireIds(outbox);
   const name = quoteQualified(settings.table);
   const text = await connection.text(factsSql(settings, timeColumn));

@@ -3,16 +3,17 @@ import { rolesOf } from '../route/outbox.ts';
 import { RowRouter } from '../route/row-router.ts';
 import { parseCommittedAtUs } from '../sink/commit-time.ts';
 import { parseEntryId, StreamReader } from '../sink/stream-reader.ts';
+import { findLetters } from '../dead-letters/find-letters.ts';
 import { NO_STREAM } from './audit-record.ts';
 import type { AuditPhase } from './audit-progress.ts';
 import type { AuditedTable } from './audited-table.ts';
 import type { DueBound } from './due-bound.ts';
-import { digestOf, type EventContent, isLossy, keyOf, sha256Hex } from './event-digest.ts';
+import { DIGEST_BYTES, digestOf, type EventContent, isLossy, keyOf, sha256Hex } from './event-digest.ts';
 import { judgeGroup } from './judge-group.ts';
 import { OrderCheck } from './order-check.ts';
 import { openEntry } from './open-entry.ts';
 import type { Pace } from './pace.ts';
-import { fieldOf, originOf, positionOf, readEntry } from './read-entry.ts';
+import { fieldOf, originOf, positionOf, readEntry, readLetter } from './read-entry.ts';
 import type { ReadingConnection, TextRow } from './reading-connection.ts';
 import type { RedisByKey } from './redis-by-key.ts';
 import { countRowsOfIds } from './rows-by-id.ts';
@@ -123,12 +124,24 @@ export class Comparison implements Disposable {
 
   /** The entries of the time of the range. */
   async readEntries(): Promise<void> {
-    const { redis, table, range } = this.#options;
+    const { redis, table, range, settings } = this.#options;
+    // Before the streams: what is redriven meanwhile is met twice, and never missed.
+    await this.#readLetters();
     const routedTo = this.streams.names.length;
-    await findStreams(redis, table.outbox.templates, this.streams);
+    await findStreams(redis, table.outbox.templates, this.streams, settings);
     const { inside } = this.#options.scanRange ?? scanRangeOf(range);
     for (const [number, name] of this.streams.names.entries()) {
       await this.#readStream(name, { number, isRoutedTo: number < routedTo, range: inside });
+    }
+  }
+
+  async #readLetters(): Promise<void> {
+    const { redis, outbox } = this.#options;
+    for await (const heads of findLetters(redis.letterGround(), { outbox: outbox.name })) {
+      for (const head of heads) {
+        const letter = readLetter(head, NO_DIGEST);
+        if (letter !== null) this.#spool.add(letter);
+      }
     }
   }
 
@@ -287,6 +300,7 @@ export class Comparison implements Disposable {
 
 /** Among so many the first relayed one is looked for: those in front of it were recovered, replayed or are strangers. */
 const FIRST_ENTRIES = 100;
+const NO_DIGEST = Buffer.alloc(DIGEST_BYTES);
 const TELL_MS = 100;
 /** Missing rows that are remembered by name, some hundred bytes each. */
 export const MISSING_MAX = 200_000;

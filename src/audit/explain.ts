@@ -3,6 +3,8 @@ import type { EntryRoles } from '../core/entry-shape.ts';
 import { formatLsn, toLsn } from '../core/lsn.ts';
 import { formatPosition } from '../core/position.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
+import { findLetters } from '../dead-letters/find-letters.ts';
+import { formatLetterId } from '../dead-letters/letter-id.ts';
 import { rolesOf } from '../route/outbox.ts';
 import { RowRouter } from '../route/row-router.ts';
 import { parseCommittedAtUs } from '../sink/commit-time.ts';
@@ -32,6 +34,7 @@ export interface Explanation {
   readonly eventId: string;
   readonly rows: readonly ExplainedRow[];
   readonly entries: readonly ExplainedEntry[];
+  readonly letters: readonly ExplainedLetter[];
   readonly relay: {
     readonly watermark: string;
     readonly floor: string;
@@ -70,6 +73,13 @@ export interface ExplainedEntry {
   readonly groups: readonly GroupStanding[];
 }
 
+export interface ExplainedLetter {
+  /** As `walrelay dead-letters show` takes it. */
+  readonly letter: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
 export interface ExplainOptions {
   readonly settings: Settings;
   readonly outbox: OutboxSettings;
@@ -85,7 +95,7 @@ export async function explain(
   options: ExplainOptions,
 ): Promise<Explanation> {
   const { settings } = options;
-  const table = await readAuditedTable(postgres, options.outbox, settings.metaKey, { needsTime: false });
+  const table = await readAuditedTable(postgres, options.outbox, settings, { needsTime: false });
   const first = await redis.readLane();
   const server = await readServerState(postgres, settings.slot);
   const lane = await redis.readLane();
@@ -98,11 +108,16 @@ export async function explain(
   } catch (error) {
     remarks.push(toWalrelayError(error).message);
   }
-  if (entries.length === 0) remarks.push(...(await whyNone(found, dueBound(server, lane), server, search)));
+  const letters = await lettersOf(eventId, redis, options);
+  for (const { letter, reason, message } of letters)
+    remarks.push(`It stands in the dead letters as ${letter} (${reason}): ${message}`);
+  if (entries.length === 0 && letters.length === 0)
+    remarks.push(...(await whyNone(found, dueBound(server, lane), server, search)));
   return {
     eventId,
     rows: found.map(({ row }) => row),
     entries,
+    letters,
     relay: {
       ...positionsOf(lane, server),
       walEnd: formatLsn(server.walEndLsn),
@@ -110,6 +125,22 @@ export async function explain(
     },
     remarks: [...remarks, ...oddities(found, entries)],
   };
+}
+
+async function lettersOf(
+  eventId: string,
+  redis: RedisByKey,
+  { settings, outbox }: ExplainOptions,
+): Promise<ExplainedLetter[]> {
+  const found: ExplainedLetter[] = [];
+  for await (const heads of findLetters(redis.letterGround(), { outbox: outbox.name })) {
+    for (const head of heads) {
+      if (head.eventId !== eventId) continue;
+      const letter = formatLetterId(settings.deadLetterStream, head);
+      found.push({ letter, reason: head.reason, message: head.message });
+    }
+  }
+  return found;
 }
 
 interface FoundRow {
@@ -190,7 +221,7 @@ class Search {
       const found = await this.#look(eventId, home, { from: String(fromMs < 0n ? 0n : fromMs), to: '+' });
       if (found.length > 0) return found;
     }
-    await findStreams(this.redis, this.#table.outbox.templates, streams);
+    await findStreams(this.redis, this.#table.outbox.templates, streams, this.#options.settings);
     return this.#look(eventId, streams.names, { from: '-', to: '+' });
   }
 

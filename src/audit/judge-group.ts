@@ -18,6 +18,9 @@ export interface GroupVerdict {
   /** Inserts of this id beyond the first: the producer's, and delivered as often, rightly. */
   readonly repeats: number;
   readonly recovered: number;
+  readonly redriven: number;
+  /** Events that stand in the dead letters. */
+  readonly deadLettered: number;
   readonly fromSnapshot: number;
   readonly replayed: number;
 }
@@ -25,13 +28,15 @@ export interface GroupVerdict {
 export function judgeGroup(records: readonly AuditRecord[]): GroupVerdict {
   const rows: RowRecord[] = [];
   const entries: EntryRecord[] = [];
+  let dead = 0;
   for (const record of records) {
     if (record.kind === 'row') rows.push(record);
+    else if (record.origin === 'dead') dead += 1;
     else entries.push(record);
   }
   const relayed = entries.filter(({ origin }) => origin === 'relayed');
   // Appended from the table, since the WAL was gone or came before the slot: either stands for its row.
-  const recovered = entries.filter(({ origin }) => origin === 'recovered' || origin === 'snapshot');
+  const recovered = entries.filter(({ origin }) => ['recovered', 'snapshot', 'redriven'].includes(origin));
   const replayed = entries.filter(({ origin }) => origin === 'replayed');
 
   // One position is one event: the same WAL gives the same positions whenever it is read.
@@ -50,7 +55,7 @@ export function judgeGroup(records: readonly AuditRecord[]): GroupVerdict {
 
   // A replay is a copy, but a consumer of this stream has the event.
   const isReplayed = replayed.some(({ stream }) => rows.some((row) => row.stream === stream));
-  const present = Math.max(events + recovered.length, isReplayed ? 1 : 0);
+  const present = Math.max(events + recovered.length, isReplayed ? 1 : 0) + dead;
   const absent = rows.length > present ? absentRows(rows, present) : [];
 
   const doubles = new Set(duplicated);
@@ -70,6 +75,8 @@ export function judgeGroup(records: readonly AuditRecord[]): GroupVerdict {
     withoutRow: rows.length === 0 ? entries.length : 0,
     repeats: Math.max(rows.length, events, 1) - 1,
     recovered: recovered.filter(({ origin }) => origin === 'recovered').length,
+    redriven: recovered.filter(({ origin }) => origin === 'redriven').length,
+    deadLettered: dead,
     fromSnapshot: recovered.filter(({ origin }) => origin === 'snapshot').length,
     replayed: replayed.length,
   };

@@ -1,10 +1,12 @@
 import type { EntryRoles } from '../core/entry-shape.ts';
 import { parseLsn } from '../core/lsn.ts';
 import { parseCommittedAtUs } from '../sink/commit-time.ts';
+import type { DeadLetterHead } from '../sink/dead-letter-reader.ts';
 import { parseEntryId, type StreamEntry } from '../sink/stream-reader.ts';
 import { RECOVERED_AT, SNAPSHOT_AT } from '../sink/recovery-script.ts';
+import { REDRIVEN_AT } from '../sink/redrive-script.ts';
 import { REPLAYED_AT } from '../sink/republish-script.ts';
-import type { EntryOrigin, EntryRecord } from './audit-record.ts';
+import { type EntryOrigin, type EntryRecord, NO_STREAM } from './audit-record.ts';
 import { digestOf, isLossy, keyOf, sha256Hex } from './event-digest.ts';
 import type { OrderCheck } from './order-check.ts';
 
@@ -60,6 +62,24 @@ export function readEntry(
   };
 }
 
+/** A dead letter of an event with an id: it says where the event is, and is no entry of a stream. */
+export function readLetter({ entryId, eventId }: DeadLetterHead, digest: Buffer): EntryRecord | null {
+  if (eventId === null) return null;
+  const [ms, seq] = parseEntryId(entryId);
+  return {
+    kind: 'entry',
+    key: keyOf(eventId),
+    digest,
+    stream: NO_STREAM,
+    position: null,
+    origin: 'dead',
+    order: 'kept',
+    isLossy: true,
+    entryMs: Number(ms),
+    entrySeq: Number(seq < SEQ_MAX ? seq : SEQ_MAX),
+  };
+}
+
 /** What a field of an entry says; null where it is not there, or no field says it. */
 export function fieldOf(fields: StreamEntry['fields'], name: string | null): string | null {
   return name === null ? null : (fields[name] ?? null);
@@ -68,6 +88,7 @@ export function fieldOf(fields: StreamEntry['fields'], name: string | null): str
 export function originOf(fields: StreamEntry['fields']): EntryOrigin {
   if (fields[REPLAYED_AT] !== undefined) return 'replayed';
   if (fields[SNAPSHOT_AT] !== undefined) return 'snapshot';
+  if (fields[REDRIVEN_AT] !== undefined) return 'redriven';
   return fields[RECOVERED_AT] !== undefined ? 'recovered' : 'relayed';
 }
 

@@ -1,5 +1,6 @@
 import { redisTarget } from '../config/redis-target.ts';
 import type { Settings } from '../config/settings.ts';
+import type { LetterGround } from '../dead-letters/find-letters.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { ClusterLanes } from '../sink/cluster-lanes.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
@@ -47,6 +48,14 @@ export class RedisByKey implements Disposable {
         'Check REDIS_URL, WALRELAY_SLOT and WALRELAY_META_KEY. If Redis was emptied: `walrelay epoch accept`, start the ' +
         'relay, then `walrelay audit --from <time> --complete --repair`.',
     });
+  }
+
+  letterGround(): LetterGround {
+    return {
+      settings: this.#settings,
+      redisOf: (key) => this.forKey(key),
+      readLane: () => this.readLane(),
+    };
   }
 
   /** The key of the hash that remembers a stream's lane: on a cluster each hash tag has one. */

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { OutboxSettings, Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { RowRouter } from '../route/row-router.ts';
-import { findNameFault } from '../route/stream-router.ts';
+import { findNameFault, type ReservedNames } from '../route/stream-router.ts';
 import { Replayer } from '../sink/republisher.ts';
 import { idSql } from '../source/row-values.ts';
 import { quoteIdentifier } from '../source/sql.ts';
@@ -41,13 +41,13 @@ export interface ReplayPlan {
 
 export async function planReplay(
   postgres: ReadingConnection,
-  { outbox, metaKey }: { readonly outbox: OutboxSettings; readonly metaKey: string },
+  { outbox, reserved }: { readonly outbox: OutboxSettings; readonly reserved: ReservedNames },
   selection: ReplaySelection,
   toStream: string | null,
 ): Promise<ReplayPlan> {
   const { range } = selection;
-  if (toStream !== null) checkStreamName(toStream, metaKey);
-  const table = await readAuditedTable(postgres, outbox, metaKey, {
+  if (toStream !== null) checkStreamName(toStream, reserved);
+  const table = await readAuditedTable(postgres, outbox, reserved, {
     needsTime: range.fromUs !== null || range.toUs !== null,
     findsEntries: false,
   });
@@ -130,8 +130,8 @@ function byLane({ events }: ReplayPlan, redis: RedisByKey): [stream: string, ids
   return [...lanes.values()].map(([stream, ids]) => [stream, [...ids]]);
 }
 
-function checkStreamName(name: string, metaKey: string): void {
-  const fault = findNameFault(name, metaKey);
+function checkStreamName(name: string, reserved: ReservedNames): void {
+  const fault = findNameFault(name, reserved);
   if (fault !== null)
     throw new WalrelayError('CONFIG_INVALID', `--to-stream: ${JSON.stringify(name)} ${fault}`);
 }

@@ -63,7 +63,7 @@ export async function runAudit(
 ): Promise<Audit> {
   const { settings, outbox, range, progress } = options;
   const startedMs = Date.now();
-  const table = await readAuditedTable(postgres, outbox, settings.metaKey);
+  const table = await readAuditedTable(postgres, outbox, settings);
   const dataSet = await redis.dataSetIdentity();
   const first = await redis.readLane();
   const recoveries = await readRecoveries(redis, first, settings.metaKey);

@@ -1,3 +1,4 @@
+import { findNameFault, type ReservedNames } from '../route/stream-router.ts';
 import type { StreamTemplate } from '../route/stream-template.ts';
 import { escapeGlob, StreamReader } from '../sink/stream-reader.ts';
 import type { RedisByKey } from './redis-by-key.ts';
@@ -29,6 +30,7 @@ export async function findStreams(
   redis: RedisByKey,
   templates: readonly StreamTemplate[],
   streams: StreamSet,
+  reserved: ReservedNames,
 ): Promise<void> {
   for (const template of templates) {
     if (template.placeholders.length === 0) {
@@ -37,7 +39,9 @@ export async function findStreams(
     }
     const pattern = template.literals.map(escapeGlob).join('*');
     for (const connection of redis.all()) {
-      for await (const name of new StreamReader(connection).names(pattern)) streams.numberOf(name);
+      for await (const name of new StreamReader(connection).names(pattern)) {
+        if (findNameFault(name, reserved) === null) streams.numberOf(name);
+      }
     }
   }
 }

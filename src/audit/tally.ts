@@ -81,6 +81,8 @@ export class Tally {
     this.note('withoutRow', verdict.withoutRow);
     this.note('repeatedIds', verdict.repeats);
     this.note('recovered', verdict.recovered);
+    this.note('redriven', verdict.redriven);
+    this.note('deadLettered', verdict.deadLettered);
     this.note('fromSnapshot', verdict.fromSnapshot);
     this.note('replayed', verdict.replayed);
   }

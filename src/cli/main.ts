@@ -4,6 +4,7 @@ import { EXIT } from '../core/error-codes.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
 import { addAuditCommand } from './audit-command.ts';
 import { addBenchCommand } from './bench-command.ts';
+import { addDeadLettersCommand } from './dead-letters-command.ts';
 import { addEpochCommand } from './epoch-command.ts';
 import { addExplainCommand } from './explain-command.ts';
 import { printError } from './print-error.ts';
@@ -34,6 +35,7 @@ Examples:
   $ walrelay epoch show               what Redis remembers, and whether it fits Postgres
   $ walrelay recover                  after a lost slot: a new one, and what the streams lack
   $ walrelay audit --last 1h          compare the table with the streams
+  $ walrelay dead-letters list        events that could not pass
   $ walrelay bench --quick            measure relays on your own servers
 
 Exit codes:
@@ -52,6 +54,7 @@ addRecoverCommand(program);
 addAuditCommand(program);
 addReplayCommand(program);
 addExplainCommand(program);
+addDeadLettersCommand(program);
 addBenchCommand(program, version);
 
 try {

@@ -83,7 +83,7 @@ async function run(command: Command): Promise<void> {
     const line = new ProgressLine(process.stderr);
     const plan = await planReplay(
       postgres,
-      { outbox, metaKey: settings.metaKey },
+      { outbox, reserved: settings },
       {
         ids: options.id ?? [],
         aggregateType: options.aggregateType ?? null,

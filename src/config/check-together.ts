@@ -71,6 +71,12 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
     const fault = findRedisTlsFault(values.redisUrl, values);
     if (fault !== undefined) refuse('redisUrl', `TLS that fits together; ${fault}`);
   }
+  if (areValid('deadLetterStream', 'metaKey', 'slot') && values.deadLetterStream !== undefined) {
+    if (values.deadLetterStream === (values.metaKey ?? `walrelay:${values.slot}`))
+      refuse('deadLetterStream', 'a key of its own; this one is that of the lane state');
+    if (values.redisMode === 'cluster' && /[{}]/.test(values.deadLetterStream))
+      refuse('deadLetterStream', 'a key without braces on a cluster: each lane adds its own hash tag to it');
+  }
 
   const keyOfColumn = new Map<string, SettingKey>();
   for (const key of COLUMN_KEYS) {

@@ -21,6 +21,7 @@ import {
   wholeNumber,
 } from './setting-kind.ts';
 import type { NamedFile } from './secret-file.ts';
+import { POISON_SETTINGS } from './poison-settings.ts';
 import { dependentSetting, setting } from './setting-registry.ts';
 import type { OutboxMapping } from '../core/outbox-mapping.ts';
 import { isIdentifier, type TableName } from './table-name.ts';
@@ -191,6 +192,7 @@ export const settingShape = {
   ),
 
   ...CLEAN_UP_SETTINGS,
+  ...POISON_SETTINGS,
   ...TRIM_SETTINGS,
 
   httpHost: setting(
@@ -337,7 +339,7 @@ export type CompleteValues = Omit<SettingValues, DependentKey> & {
   readonly [Key in DependentKey]: Exclude<SettingValues[Key], undefined>;
 };
 
-type DependentKey = 'metaKey' | 'trimMaxAgeMs';
+type DependentKey = 'metaKey' | 'deadLetterStream' | 'trimMaxAgeMs';
 
 /** The secrets that a connection is made with: see currentSecret. */
 export type SecretKey = 'databaseUrl' | 'redisUrl' | 'redisSentinelPassword';
@@ -376,10 +378,8 @@ export const settingsSchema = z
   .object(settingShape)
   // Even when other fields were refused: an operator wants every problem in one go.
   .superRefine(checkTogether, { when: () => true })
-  .transform(
-    (values): CompleteValues => ({
-      ...values,
-      metaKey: values.metaKey ?? `walrelay:${values.slot}`,
-      trimMaxAgeMs: trimAgeMs(values),
-    }),
-  );
+  .transform((values): CompleteValues => {
+    const metaKey = values.metaKey ?? `walrelay:${values.slot}`;
+    const deadLetterStream = values.deadLetterStream ?? `${metaKey}:dead-letters`;
+    return { ...values, metaKey, deadLetterStream, trimMaxAgeMs: trimAgeMs(values) };
+  });

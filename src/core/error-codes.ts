@@ -213,6 +213,12 @@ export const ERROR_CODES = {
   EVENT_STREAM_NAME: poison('Choose a WALRELAY_STREAM whose columns hold plain names.'),
   EVENT_INCOMPLETE: poison('Give the row its id and type, or choose another WALRELAY_FORMAT.'),
   EVENT_TOO_LARGE: poison('Raise WALRELAY_EVENT_BYTES_MAX (and the memory budget with it).'),
+  DEAD_LETTER_LIMIT: poison(
+    'See the dead letters (`walrelay dead-letters list`): if they have one cause, mend it. Then restart; WALRELAY_DEAD_LETTERS_MAX allows for more.',
+  ),
+  DEAD_LETTER_REFUSED: poison(
+    'Move the foreign key out of the way (RENAME), or set another WALRELAY_DEAD_LETTER_STREAM, and restart.',
+  ),
   EVENT_REFUSED: poison('Move the foreign key out of the way (RENAME) and restart; the event arrives then.'),
 
   BUG: {

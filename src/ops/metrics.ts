@@ -106,6 +106,7 @@ export class RelayMetrics {
   readonly #ofSession = [this.#received, this.#accepted, this.#confirmed, this.#lag];
   readonly #ofSlot = [this.#slotRetained, this.#slotSafe, this.#slotSeconds, this.#walRate];
   readonly #sessionErrors: Counter<'code'>;
+  readonly #deadLetters: Counter<'reason'>;
   readonly #phases: Gauge<'phase'>;
 
   #acceptedLsn: Lsn | undefined;
@@ -118,6 +119,12 @@ export class RelayMetrics {
       name: `${PREFIX}session_errors_total`,
       help: 'Sessions ended by an error, by its code',
       labelNames: ['code'],
+      registers,
+    });
+    this.#deadLetters = new Counter({
+      name: `${PREFIX}dead_letters_total`,
+      help: "Events that could not pass and stand in the dead letters, by the error's code",
+      labelNames: ['reason'],
       registers,
     });
     this.#phases = new Gauge({
@@ -156,6 +163,10 @@ export class RelayMetrics {
 
   recordFilteredEvents(count: number): void {
     this.#filtered.inc(count);
+  }
+
+  recordDeadLetter(reason: string): void {
+    this.#deadLetters.inc({ reason });
   }
 
   recordSession(): void {

@@ -63,7 +63,13 @@ export class SessionLoop {
         const error = toWalrelayError(thrown);
         this.#lastError = error;
         metrics.recordSessionError(error.code);
-        if (error.disposition !== 'retry') throw error;
+        if (error.disposition !== 'retry') {
+          if (this.#options.isMended?.(error) !== true) throw error;
+          if (!this.#isStopRequested) {
+            logger.info({ err: error }, 'session ended; the next one takes the event aside');
+            continue;
+          }
+        }
         if (this.#isStopRequested) {
           if (this.#isDrainOwed) throw this.#drainFailed(error);
           // It had not begun its work, or was being drained for a reason of its own.
@@ -131,6 +137,8 @@ export interface SessionLoopOptions {
   readonly undrained: string;
   /** In [0, 1). */
   readonly random: () => number;
+  /** Whether the next session can go on at once, though this one ended with what needs a person. */
+  readonly isMended?: (error: WalrelayError) => boolean;
   open(events: SessionEvents): LoopedSession;
 }
 

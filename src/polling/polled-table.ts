@@ -17,7 +17,7 @@ export interface PolledTable {
 /** Throws CONFIG_INVALID when there are several: claims of two tables have no order among them. */
 export function polledTable(settings: Settings): PolledTable {
   const polled = selectOutbox(settings, undefined, 'walrelay poll');
-  const outbox = compileOutbox(polled, settings.metaKey);
+  const outbox = compileOutbox(polled, settings);
   return {
     name: polled.table,
     outbox,

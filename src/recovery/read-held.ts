@@ -1,5 +1,7 @@
 import { type StreamFacts, readStreamIds } from '../sink/stream-ids.ts';
 import { escapeGlob, StreamReader } from '../sink/stream-reader.ts';
+import { findLetters } from '../dead-letters/find-letters.ts';
+import { findNameFault } from '../route/stream-router.ts';
 import type { Ground } from '../relay/ground.ts';
 import { type Outbox, rolesOf } from '../route/outbox.ts';
 import type { IdPartitions } from './id-partitions.ts';
@@ -15,7 +17,7 @@ export interface HeldIds {
 
 /** Reads the ids of all entries of all streams that an outbox can name. A stream of two outboxes is read for each. */
 export async function readHeld(
-  { nodes }: Pick<Ground, 'nodes'>,
+  { nodes, lanes, settings }: Pick<Ground, 'nodes' | 'lanes' | 'settings'>,
   outbox: Outbox,
   partitions: IdPartitions,
   progress: (entries: number) => void,
@@ -28,7 +30,7 @@ export async function readHeld(
   const places = [...patterns].flatMap((pattern) => nodes.writers.map((node) => ({ pattern, node })));
   for (const { pattern, node } of places) {
     for await (const name of new StreamReader(node).names(pattern)) {
-      if (streams.has(name)) continue;
+      if (streams.has(name) || findNameFault(name, settings) !== null) continue;
       const facts = await readStreamIds(node, name, rolesOf(outbox), (id) => {
         partitions.addHeld(id);
         entries += 1;
@@ -38,6 +40,17 @@ export async function readHeld(
       if (facts.oldestCommittedUs === null || facts.newestCommittedUs === null) continue;
       oldestCommittedUs = Math.min(oldestCommittedUs ?? Number.POSITIVE_INFINITY, facts.oldestCommittedUs);
       newestCommittedUs = Math.max(newestCommittedUs ?? 0, facts.newestCommittedUs);
+    }
+  }
+  // An event that could not pass is not missing: it is redriven or discarded.
+  const ground = {
+    settings,
+    redisOf: (key: string) => nodes.nodeOf(key).writer,
+    readLane: () => lanes.read(),
+  };
+  for await (const heads of findLetters(ground, { outbox: outbox.mapping.name })) {
+    for (const { eventId } of heads) {
+      if (eventId !== null) partitions.addHeld(eventId);
     }
   }
   progress(entries);

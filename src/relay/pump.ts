@@ -4,11 +4,13 @@ import type { ConfirmTracker } from '../confirm/confirm-tracker.ts';
 import type { TuplePlan } from '../decode/outbox-columns.ts';
 import type { TransactionHandler } from '../decode/pgoutput-decoder.ts';
 import type { EventRouter } from '../route/outbox.ts';
+import type { Stream } from '../route/stream-router.ts';
 import { Batch } from '../sink/batch.ts';
 import type { AppendLane } from '../sink/lane-set.ts';
 import { checkComposedSize } from '../sink/composed-size.ts';
 import type { PackedShape, PackedShapes } from '../sink/packed-shapes.ts';
 import { TransactionStamp } from '../sink/transaction-stamp.ts';
+import type { DeadLetter, DeadLetterDesk, DeadLetterFacts } from './dead-letter-desk.ts';
 import { Outlet } from './outlet.ts';
 
 /**
@@ -32,6 +34,8 @@ export class Pump implements TransactionHandler {
   readonly #spare: Buffer[] = [];
   /** Batches accepted before one that was begun earlier, in another lane. */
   readonly #acceptedAhead = new Set<number>();
+  /** The dead letters of batches that are not accepted yet, by the batch's number. */
+  readonly #letters = new Map<number, DeadLetter[]>();
   #batchCount = 0;
   #acceptedCount = 0;
   #inFlightCount = 0;
@@ -68,8 +72,15 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
-    const { routers, shapes, batchEventsMax, batchBytesMax, eventBytesMax } = this.#options;
-    const stream = (routers[plan.outbox] as EventRouter).route(bytes, starts, lengths);
+    const { routers, shapes, desk, eventBytesMax } = this.#options;
+    let stream: Stream | null;
+    try {
+      desk?.checkRefused(commitLsn, ordinal);
+      stream = (routers[plan.outbox] as EventRouter).route(bytes, starts, lengths);
+    } catch (error) {
+      this.#takeAside(error, plan, ordinal, bytes, starts, lengths);
+      return;
+    }
     if (stream === null) {
       this.#filteredCount += 1;
       return;
@@ -79,11 +90,56 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
-    const shape = shapes.shapes[stream.shape] as PackedShape;
-    if (shape.pieces.length > 0) {
+    const { pieces } = shapes.shapes[stream.shape] as PackedShape;
+    if (pieces.length > 0) {
       const event = { bytes, starts, lengths, kinds: plan.kinds, transaction: this.#stamp, ordinal };
-      checkComposedSize(shape, event, eventBytesMax);
+      try {
+        checkComposedSize(shapes.shapes[stream.shape] as PackedShape, event, eventBytesMax, stream.name);
+      } catch (error) {
+        this.#takeAside(error, plan, ordinal, bytes, starts, lengths);
+        return;
+      }
     }
+    this.#append(outlet, stream, ordinal, bytes, starts, lengths, plan.kinds);
+  }
+
+  /** An event that can't pass becomes one of the dead letters, in its place; or nothing passes any more. */
+  #takeAside(
+    error: unknown,
+    { outbox, kinds }: TuplePlan,
+    ordinal: number,
+    bytes: Buffer,
+    starts: Int32Array,
+    lengths: Int32Array,
+  ): void {
+    const { desk } = this.#options;
+    if (desk === null) throw error;
+    const stream = desk.streamFor(error);
+    const outlet = this.#only ?? this.#outletOf(stream.lane);
+    if (outlet.isBehindWatermark(this.#stamp.commitLsn, ordinal)) {
+      this.#resentCount += 1;
+      return;
+    }
+    const letter = desk.write(error, { outbox, kinds, stamp: this.#stamp, ordinal, bytes, starts, lengths });
+    const { packed } = letter;
+    this.#append(outlet, stream, ordinal, packed, Int32Array.of(0), Int32Array.of(packed.length), []);
+    const { seq } = outlet.open as Batch;
+    const ofBatch = this.#letters.get(seq);
+    if (ofBatch === undefined) this.#letters.set(seq, [letter]);
+    else ofBatch.push(letter);
+  }
+
+  #append(
+    outlet: Outlet,
+    stream: Stream,
+    ordinal: number,
+    bytes: Buffer,
+    starts: Int32Array,
+    lengths: Int32Array,
+    kinds: TuplePlan['kinds'],
+  ): void {
+    const { shapes, batchEventsMax, batchBytesMax } = this.#options;
+    const shape = shapes.shapes[stream.shape] as PackedShape;
     let open = outlet.open;
     if (
       open !== null &&
@@ -96,7 +152,7 @@ export class Pump implements TransactionHandler {
     }
     open ??= this.#begin(outlet);
     const before = open.capacityBytes;
-    open.append(stream, this.#stamp, ordinal, bytes, starts, lengths, plan.kinds);
+    open.append(stream, this.#stamp, ordinal, bytes, starts, lengths, kinds);
     this.#heldBytes += open.capacityBytes - before;
   }
 
@@ -214,6 +270,11 @@ export class Pump implements TransactionHandler {
       appendMs,
       oldestCommittedAtUs: batch.oldestCommittedAtUs,
     });
+    for (const letter of this.#letters.get(batch.seq) ?? []) {
+      this.#options.desk?.settled(letter);
+      this.#options.observer.deadLettered(letter.facts);
+    }
+    this.#letters.delete(batch.seq);
     // A batch that grew for one large event gives its memory back.
     if (
       batch.capacityBytes <= this.#options.batchBytesMax + BATCH_SLACK_BYTES &&
@@ -275,6 +336,8 @@ export interface PumpOptions {
   /** One for each outbox. */
   readonly routers: readonly EventRouter[];
   readonly shapes: PackedShapes;
+  /** Where events go that can't pass; null: the pump stops in front of them. */
+  readonly desk: DeadLetterDesk | null;
   readonly tracker: ConfirmTracker;
   /** Whether every stream is of one lane, and so of lane 0. */
   readonly isSingleLane: boolean;
@@ -307,6 +370,8 @@ export interface PumpObserver {
     readonly filteredEvents: number;
   }): void;
   accepted(facts: AcceptedBatch): void;
+  /** One that stands. */
+  deadLettered(facts: DeadLetterFacts): void;
 }
 
 export interface AcceptedBatch {

@@ -12,6 +12,8 @@ export interface RelayShape {
   readonly outboxes: readonly RelayOutbox[];
   /** How entries are appended: the shapes of all outboxes, each once. */
   readonly appending: Appending;
+  /** The number of the shape of dead letters; null where an event that can't pass halts the relay. */
+  readonly letterShape: number | null;
   readonly expected: Expectations;
   /** See routingIdentity. */
   readonly routing: string;
@@ -31,13 +33,15 @@ export function relayShape(
 ): RelayShape {
   const outboxes = settings.outboxes.map((each) => ({
     settings: each,
-    outbox: compileOutbox(each, settings.metaKey),
+    outbox: compileOutbox(each, settings),
   }));
   const { shapes, numbers } = collectShapes(outboxes.map(({ outbox }) => outbox));
-  const packed = packShapes(shapes, { hasPosition: true });
+  const hasLetters = settings.poison === 'dead-letter';
+  const packed = packShapes(shapes, { hasPosition: true, hasLoose: hasLetters });
   return {
     outboxes,
     appending: { shapes: packed, script: compileAppendScript(packed) },
+    letterShape: hasLetters ? shapes.length : null,
     expected: {
       publication: settings.publication,
       slot: settings.slot,

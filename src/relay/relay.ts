@@ -2,6 +2,7 @@ import type { Settings } from '../config/settings.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
 import { SessionLoop, type SessionLoopStatus } from '../ops/session-loop.ts';
+import { PoisonPolicy } from './poison-policy.ts';
 import { relayShape } from './relay-shape.ts';
 import { Session } from './session.ts';
 import { Trimming } from '../trimming/trimming.ts';
@@ -17,6 +18,7 @@ export class Relay {
     const { settings, logger, metrics, holder } = options;
     this.#guardian = new WalGuardian({ settings, logger, metrics, holder });
     let isStealing = options.isStealing ?? false;
+    const policy = new PoisonPolicy(settings, Date.now);
     const renamedOids = new Map<string, number>();
     this.#trimming = Trimming.start({ settings, logger, createMetrics: () => metrics.createTrimMetrics() });
     this.#loop = new SessionLoop({
@@ -40,6 +42,7 @@ export class Relay {
       workPhase: 'streaming',
       undrained: 'what was not confirmed is read again at the next start',
       random: options.random,
+      isMended: (error) => policy.takesAside(error),
       open: ({ works, ...events }) =>
         new Session({
           settings,
@@ -47,6 +50,7 @@ export class Relay {
           logger,
           metrics,
           holder,
+          policy,
           streaming: works,
           renamed: (outbox, tableOid) => renamedOids.set(outbox, tableOid),
           claimed: (state) => this.#trimming?.hold(state),

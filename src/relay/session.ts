@@ -1,6 +1,5 @@
 import { CleanUp } from '../clean-up/clean-up.ts';
 import { clientConfig } from '../config/client-config.ts';
-import { redisExpectations } from '../config/redis-expectations.ts';
 import { redisTarget } from '../config/redis-target.ts';
 import type { Settings } from '../config/settings.ts';
 import { createDeferred } from '../core/deferred.ts';
@@ -15,7 +14,6 @@ import { DurabilityWait } from '../sink/durability-wait.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import { historiesOf, type LaneState } from '../sink/lane-state.ts';
 import { RedisNodes } from '../sink/redis-nodes.ts';
-import { findRedisProblems, findRedisWarnings, readRedisFacts } from '../sink/redis-preflight.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { CatalogWatch } from '../source/catalog-watch.ts';
 import { findProblems, findWarnings } from '../source/preflight.ts';
@@ -25,8 +23,10 @@ import { readSystemIdentity, type SystemIdentity } from '../source/system-identi
 import { CatalogGuard } from './catalog-guard.ts';
 import { readCatalog } from './connect.ts';
 import { guardHistory } from './ground.ts';
+import { guardRedis } from './guard-redis.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
 import { openLanes } from './open-lanes.ts';
+import type { PoisonPolicy } from './poison-policy.ts';
 import { checkRouting } from './routing-guard.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { RelayShape } from './relay-shape.ts';
@@ -104,7 +104,7 @@ export class Session {
       ),
     );
     this.#enter('guarding');
-    await this.#guardRedis(this.#redis, durability);
+    await guardRedis(this.#redis, { ...this.#options, durability });
     const first = await this.#guardPostgres(this.#postgres);
     await this.#readState(this.#postgres, lanes, first);
 
@@ -121,16 +121,6 @@ export class Session {
     const guarded = await this.#claimSlot(this.#postgres, watch);
     this.#enter('claiming');
     await this.#stream({ postgres: this.#postgres, redis: this.#redis, lanes, watch, guarded });
-  }
-
-  async #guardRedis(redis: RedisNodes, durability: DurabilityWait): Promise<void> {
-    const { settings, logger } = this.#options;
-    for (const node of redis.writers) {
-      const facts = await readRedisFacts(node);
-      throwFirst(findRedisProblems(facts, redisExpectations(settings)), logger);
-      for (const warning of findRedisWarnings(facts, settings.durability)) this.#options.warnOnce(warning);
-      await durability.probe(node);
-    }
   }
 
   async #guardPostgres(postgres: ReplicationConnection): Promise<Guarded> {
@@ -249,9 +239,12 @@ export class Session {
       throw new WalrelayError('BUG', 'a slot without a position');
     if (checkRouting(state, shape.routing, confirmedLsn)) await lanes.annotate({ routing: shape.routing });
     this.#options.claimed(state);
+
+    await this.#options.policy.learnFrom(state, redis);
     const streaming = new Streaming({
       settings,
       shape,
+      policy: this.#options.policy,
       catalog,
       metrics,
       logger,
@@ -362,6 +355,8 @@ export interface SessionOptions {
   readonly metrics: RelayMetrics;
   /** Who this is, for people who look at the lane state or at pg_stat_activity. */
   readonly holder: string;
+  /** What outlives a session about events that can't pass. */
+  readonly policy: PoisonPolicy;
   /** Says a warning the first time only: sessions come and go. */
   warnOnce(warning: string): void;
   /** The table goes by another name than the configured one: the next session finds it by its OID. */

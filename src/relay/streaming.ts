@@ -14,6 +14,8 @@ import type { CatalogWatch } from '../source/catalog-watch.ts';
 import type { ReplicationConnection } from '../source/replication-connection.ts';
 import type { CatalogGuard } from './catalog-guard.ts';
 import { computeLiveness, type Liveness } from './liveness.ts';
+import { DeadLetterDesk } from './dead-letter-desk.ts';
+import type { PoisonPolicy } from './poison-policy.ts';
 import { Pump } from './pump.ts';
 import { RelationFinder } from './relation-finder.ts';
 import type { RelayShape } from './relay-shape.ts';
@@ -53,6 +55,17 @@ export class Streaming {
         return lanes.laneOf(stream);
       }),
       shapes: shape.appending.shapes,
+      desk:
+        shape.letterShape === null
+          ? null
+          : new DeadLetterDesk({
+              policy: options.policy,
+              base: settings.deadLetterStream,
+              isCluster: settings.redisMode === 'cluster',
+              shape: shape.letterShape,
+              outboxes: shape.outboxes,
+              laneOf: (stream) => lanes.laneOf(stream),
+            }),
       tracker,
       isSingleLane: settings.redisMode !== 'cluster',
       batchEventsMax: settings.batchEventsMax,
@@ -79,6 +92,10 @@ export class Streaming {
             appendSeconds: appendMs / 1000,
             oldestCommitAgeSeconds: (Date.now() - postgresTimeToUnixMs(oldestCommittedAtUs)) / 1000,
           });
+        },
+        deadLettered: (facts) => {
+          options.metrics.recordDeadLetter(facts.reason);
+          options.logger.warn(facts, 'an event went to the dead letters');
         },
       },
     });
@@ -313,6 +330,7 @@ export interface StreamingOptions {
   readonly lanes: LaneSet;
   readonly watch: CatalogWatch;
   readonly tracker: ConfirmTracker;
+  readonly policy: PoisonPolicy;
   /** Judges what the catalog says while events flow. */
   readonly guard: CatalogGuard;
   readonly walSenderTimeoutMs: number;

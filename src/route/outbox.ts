@@ -5,7 +5,7 @@ import { entryShape, findFormatFault, requiredValues } from './entry-format.ts';
 import { type ChosenRoute, type Condition, RouteChooser } from './route-chooser.ts';
 import { NO_ROLES } from './raw-shape.ts';
 import { type RequiredValue, RequiringRouter } from './requiring-router.ts';
-import { findNameFault, PARTITION, type Stream, StreamRouter } from './stream-router.ts';
+import { findNameFault, PARTITION, type ReservedNames, type Stream, StreamRouter } from './stream-router.ts';
 import { parseStreamTemplate, type StreamTemplate } from './stream-template.ts';
 
 /**
@@ -50,8 +50,8 @@ export interface EventRouter {
   route(bytes: Buffer, starts: Int32Array, lengths: Int32Array): Stream | null;
 }
 
-/** `metaKey`: the lane's own key, which no stream may have. Throws CONFIG_INVALID for a template that can't be a name. */
-export function compileOutbox(mapping: OutboxMapping, metaKey: string): Outbox {
+/** `reserved`: keys that no stream may have. Throws CONFIG_INVALID for a template that can't be a name. */
+export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): Outbox {
   const columns: string[] = [];
   const slotOf = (column: string): number => {
     const known = columns.indexOf(column);
@@ -78,7 +78,7 @@ export function compileOutbox(mapping: OutboxMapping, metaKey: string): Outbox {
         fitsNull: values.includes(null),
       }),
     ),
-    target: route.isDropped ? null : compileTarget(mapping, route, { placeOf, slots, metaKey }),
+    target: route.isDropped ? null : compileTarget(mapping, route, { placeOf, slots, reserved }),
   }));
   const targets = routes.flatMap(({ target }) => target ?? []);
   const routingSlots = new Set([
@@ -109,7 +109,7 @@ export function compileOutbox(mapping: OutboxMapping, metaKey: string): Outbox {
         if (target === null) return { conditions, router: null };
         const { template, slots: used, partition, required } = target;
         const shape = shapeOf(targets.indexOf(target));
-        const router = new StreamRouter(template, used, { forbiddenName: metaKey, laneOf, shape, partition });
+        const router = new StreamRouter(template, used, { reserved, laneOf, shape, partition });
         return {
           conditions,
           router: required.length === 0 ? router : new RequiringRouter(router, required, columns),
@@ -137,12 +137,16 @@ function compileTarget(
   {
     placeOf,
     slots,
-    metaKey,
-  }: { readonly placeOf: (name: string) => number; readonly slots: OutboxSlots; readonly metaKey: string },
+    reserved,
+  }: {
+    readonly placeOf: (name: string) => number;
+    readonly slots: OutboxSlots;
+    readonly reserved: ReservedNames;
+  },
 ): Target {
   const template = parseStreamTemplate(route.stream ?? mapping.stream);
   const used = template.placeholders.map((name) => (name === 'partition' ? PARTITION : placeOf(name)));
-  const fault = template.placeholders.length === 0 ? findNameFault(template.text, metaKey) : null;
+  const fault = template.placeholders.length === 0 ? findNameFault(template.text, reserved) : null;
   const refuse = (why: string) =>
     new WalrelayError(
       'CONFIG_INVALID',

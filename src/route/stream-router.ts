@@ -22,7 +22,7 @@ export interface Stream {
 export class StreamRouter {
   readonly #template: StreamTemplate;
   readonly #slots: readonly number[];
-  readonly #forbiddenName: string;
+  readonly #reserved: ReservedNames;
   readonly #laneOf: (name: string) => number;
   readonly #shape: number;
   readonly #partition: StreamOptions['partition'];
@@ -33,13 +33,13 @@ export class StreamRouter {
   #lastStream: Stream | null = null;
 
   /**
-   * `slots[i]` is the decoder's slot of the template's i-th placeholder; `forbiddenName` the lane's own key; `laneOf` is
+   * `slots[i]` is the decoder's slot of the template's i-th placeholder; `reserved` Walrelay's own keys; `laneOf` is
    * asked once for each new stream.
    */
   constructor(template: StreamTemplate, slots: readonly number[], options: StreamOptions) {
     this.#template = template;
     this.#slots = slots;
-    this.#forbiddenName = options.forbiddenName;
+    this.#reserved = options.reserved;
     this.#laneOf = options.laneOf ?? (() => 0);
     this.#shape = options.shape ?? 0;
     this.#partition = options.partition;
@@ -89,7 +89,7 @@ export class StreamRouter {
   }
 
   #create(key: string, name: string): Stream {
-    const fault = findNameFault(name, this.#forbiddenName);
+    const fault = findNameFault(name, this.#reserved);
     if (fault !== null) {
       throw new WalrelayError('EVENT_STREAM_NAME', `the event's stream name ${shorten(name)} ${fault}`);
     }
@@ -121,8 +121,14 @@ export class StreamRouter {
   }
 }
 
+/** Keys of Walrelay's own, which no event may be routed to. */
+export interface ReservedNames {
+  readonly metaKey: string;
+  readonly deadLetterStream: string;
+}
+
 export interface StreamOptions {
-  readonly forbiddenName: string;
+  readonly reserved: ReservedNames;
   readonly laneOf?: ((stream: string) => number) | undefined;
   readonly shape?: number | undefined;
   /** What `${partition}` is made of. */
@@ -138,11 +144,13 @@ export const STREAM_NAME_CHARACTERS_MAX = 256;
 const PLAIN_NAME = /^[\p{L}\p{M}\p{N}._:\-/@#+=~{}]+$/u;
 
 /** Why a name can't be a stream, or null. */
-export function findNameFault(name: string, forbiddenName: string): string | null {
+export function findNameFault(name: string, { metaKey, deadLetterStream }: ReservedNames): string | null {
   if (name === '') return 'is empty';
   if (name.length > STREAM_NAME_CHARACTERS_MAX)
     return `is longer than ${STREAM_NAME_CHARACTERS_MAX} characters`;
-  if (name === forbiddenName) return 'is the key of the lane state';
+  if (name === metaKey) return 'is the key of the lane state';
+  if (name === deadLetterStream || name.startsWith(`${deadLetterStream}:{`))
+    return 'is that of the dead letters';
   if (!PLAIN_NAME.test(name)) return 'holds characters that a stream name must not have';
   return null;
 }

@@ -11,6 +11,7 @@ export function checkComposedSize(
   { pieces, slots }: PackedShape,
   event: ComposedEvent,
   eventBytesMax: number,
+  stream: string,
 ): void {
   if (pieces.length === 0) return;
   let rowBytes = 0;
@@ -25,6 +26,7 @@ export function checkComposedSize(
   throw new WalrelayError(
     'EVENT_TOO_LARGE',
     `the event has ${bytes} bytes in its format (${rowBytes} in its row), more than ${eventBytesMax}`,
+    { facts: { stream } },
   );
 }
 

@@ -10,7 +10,7 @@ import { LoadedScript } from './loaded-script.ts';
 import type { PackedShapes } from './packed-shapes.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import type { RedisNode } from './redis-nodes.ts';
-import { eventRefused, isAboutOneEvent, replyError, unknownReply } from './redis-reply.ts';
+import { eventRefused, isAboutOneEvent, replyError, replyText, unknownReply } from './redis-reply.ts';
 
 /**
  * A lane as one session sees it: reads its state, raises the fence, appends batches, notes the floor. All writing
@@ -188,6 +188,13 @@ function refusedEvent(
   if (!isAboutOneEvent(refusal)) return replyError(refusal, 'an event');
   const event = describePackedEvent(packed, index, batch.keys, shapes);
   const { id, stream, lsn, seq } = event;
+  if (event.isDeadLetter) {
+    return new WalrelayError(
+      'DEAD_LETTER_REFUSED',
+      `Redis refused the dead letter of ${lsn} #${seq} for the stream ${stream}: ${replyText(refusal)}`,
+      { facts: { stream, lsn, seq } },
+    );
+  }
   return eventRefused(refusal, { id, stream, where: `${lsn} #${seq}` }, { lsn, seq });
 }
 

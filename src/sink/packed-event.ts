@@ -6,6 +6,8 @@ export interface EventName {
   readonly id: string;
   readonly lsn: string;
   readonly seq: string;
+  /** It could not pass before, and is on its way to the dead letters. */
+  readonly isDeadLetter: boolean;
 }
 
 /** Reads one event back out of a sealed batch, to name it in an error. Slow, and only ever used for that. */
@@ -24,6 +26,7 @@ export function describePackedEvent(
     id: String(id).slice(0, 100),
     lsn: String(values[1]),
     seq: String(values[2]),
+    isDeadLetter: shape?.isLoose ?? false,
   };
 }
 

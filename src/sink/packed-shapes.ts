@@ -25,6 +25,8 @@ export interface PackedShape {
   readonly takesMarks: boolean;
   /** Which of the values is the event's id; −1 where none is. */
   readonly idValue: number;
+  /** Its one value is itself a packed list of the entry's names and values: entries that differ, and are few. */
+  readonly isLoose: boolean;
 }
 
 export interface PackedField {
@@ -42,12 +44,16 @@ export const PIECES = -2;
 /** A code is the number of the shape times this, and the number of the stream's key: negative where a value is NULL. */
 export const KEYS_PER_CODE = 2048;
 
-/** `hasPosition`: of what comes from the WAL. Fields that only the WAL can fill are left out otherwise. */
+/**
+ * `hasPosition`: of what comes from the WAL. Fields that only the WAL can fill are left out otherwise. `hasLoose`: behind
+ * the shapes comes the loose one.
+ */
 export function packShapes(
   shapes: readonly EntryShape[],
-  { hasPosition }: { readonly hasPosition: boolean },
+  { hasPosition, hasLoose = false }: { readonly hasPosition: boolean; readonly hasLoose?: boolean },
 ): PackedShapes {
   const packed = shapes.map((shape, number) => packShape(shape, number, hasPosition));
+  if (hasLoose) packed.push(looseShape(packed.length));
   const headValues = hasPosition ? 3 : 1;
   return {
     shapes: packed,
@@ -95,6 +101,7 @@ function packShape(shape: EntryShape, number: number, hasPosition: boolean): Pac
     slots: Int16Array.from(new Set([...sources.filter((source) => source >= 0), ...pieces.flatMap(slotsOf)])),
     takesMarks: shape.isSingleField !== true,
     idValue: typeof id === 'object' && 'value' in id ? id.value : -1,
+    isLoose: false,
   };
 }
 
@@ -104,4 +111,17 @@ function slotsOf(pieces: readonly Piece[]): number[] {
     if ('if' in piece) return slotsOf([...piece.pieces, ...piece.otherwise]);
     return 'kindOf' in piece ? Object.values(piece.kinds).flatMap(slotsOf) : [];
   });
+}
+
+function looseShape(number: number): PackedShape {
+  return {
+    number,
+    fields: [],
+    sources: Int16Array.of(0),
+    pieces: [],
+    slots: Int16Array.of(0),
+    takesMarks: false,
+    idValue: -1,
+    isLoose: true,
+  };
 }

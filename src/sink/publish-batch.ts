@@ -116,7 +116,7 @@ export class PublishBatch {
       transaction: null,
       ordinal: 0,
     };
-    checkComposedSize(shape, event, eventBytesMax);
+    checkComposedSize(shape, event, eventBytesMax, stream.name);
     const sizes = Array.from(sources, (source) =>
       source >= 0
         ? (this.#lengths[source] as number)

@@ -83,6 +83,11 @@ export class RedisConnection {
     return this.#send(doing, () => this.#redis.call(name, ...args));
   }
 
+  /** As `command`, with texts of the answer as their bytes. */
+  async commandBuffer(doing: string, name: string, ...args: (string | number | Buffer)[]): Promise<unknown> {
+    return this.#send(doing, () => this.#redis.callBuffer(name, ...args));
+  }
+
   /** Sends a command that is RESP already. `frame` must not change before the answer. */
   async commandFrame(doing: string, name: string, frame: Buffer): Promise<unknown> {
     return this.#send(

@@ -13,6 +13,8 @@ export function xaddLua(packed: PackedShapes, same: Readonly<Record<string, stri
   const { shapes, headValues } = packed;
   const shared = Object.entries(same).map(([name, value]) => ({ name: luaText(name), value }));
   const bodies = shapes.map((shape) => {
+    if (shape.isLoose)
+      return `reply = pcall('XADD', key, '*', unpack(cmsgpack.unpack(v[i + ${headValues}])))`;
     const fields = shape.fields.map((field) => ({
       name: field.nameValue === undefined ? luaText(field.name) : valueAt(field.nameValue, headValues),
       value: valueLua(field, headValues),

@@ -107,7 +107,7 @@ const FORMATS: readonly { yaml: string; mapping: Partial<OutboxMapping> }[] = [
 function compiled(mapping: Partial<OutboxMapping>) {
   return compileOutbox(
     { ...NATIVE_OUTBOX.mapping, fields: { traceparent: 'traceparent' }, ...mapping },
-    'walrelay:walrelay',
+    { metaKey: 'walrelay:walrelay', deadLetterStream: 'walrelay:walrelay:dead-letters' },
   );
 }
 

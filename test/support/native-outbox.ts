@@ -22,11 +22,18 @@ export const NATIVE_OUTBOX: Outbox = compileOutbox(
     routes: [],
     stream: 'outbox.${aggregatetype}',
   },
-  'walrelay:walrelay',
+  { metaKey: 'walrelay:walrelay', deadLetterStream: 'walrelay:walrelay:dead-letters' },
 );
 export const NATIVE_SHAPES = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: true });
 export const NATIVE_PUBLISHED = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: false });
 export const NATIVE_APPENDING: Appending = {
   shapes: NATIVE_SHAPES,
   script: compileAppendScript(NATIVE_SHAPES),
+};
+
+/** The same where events that can't pass go to the dead letters. */
+const LETTER_SHAPES = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: true, hasLoose: true });
+export const LETTER_APPENDING: Appending = {
+  shapes: LETTER_SHAPES,
+  script: compileAppendScript(LETTER_SHAPES),
 };

@@ -155,7 +155,10 @@ export class Outbox implements AsyncDisposable {
     for (const daemon of this.#daemons) await daemon[Symbol.asyncDispose]();
     await this.pool.end();
     if (!this.#isRedisOwn) {
-      const keys = await this.redis.keys(`${this.name}.*`);
+      const keys = [
+        ...(await this.redis.keys(`${this.name}.*`)),
+        ...(await this.redis.keys(`${this.metaKey}:dead-letters*`)),
+      ];
       // One by one: on a cluster they belong to different nodes.
       for (const key of [this.metaKey, `${this.metaKey}:streams`, ...keys]) await this.redis.del(key);
     }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Lsn, readLsn, ZERO_LSN } from '../../src/core/lsn.ts';
 import { FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
-import { NATIVE_APPENDING } from './native-outbox.ts';
+import { LETTER_APPENDING, NATIVE_APPENDING } from './native-outbox.ts';
 import type { FaultProxy, ProxiedConnection, Tap } from './fault-proxy.ts';
 
 /**
@@ -71,10 +71,12 @@ export class PointWatch {
     const armed = this.#armed;
     if (armed === null || armed.point.message !== message) return null;
     armed.left -= 1;
-    return armed.left === 0 ? armed : null;
+    // Below: its connection went before the answer came, as when a batch before it was refused. The next will do.
+    return armed.left <= 0 ? armed : null;
   }
 
   #fire(armed: Armed): void {
+    if (this.#armed !== armed) return;
     this.#armed = null;
     armed.strike();
     armed.resolve();
@@ -221,7 +223,7 @@ interface Armed {
   readonly resolve: () => void;
 }
 
-const APPEND_SHA = NATIVE_APPENDING.script.sha;
+const APPEND_SHAS = [NATIVE_APPENDING.script.sha, LETTER_APPENDING.script.sha];
 const FLOOR_SHA = createHash('sha1').update(FLOOR_SCRIPT).digest('hex');
 
 /** What a command to Redis is in a relay's life; null for all that is no point. */
@@ -229,7 +231,7 @@ export function nameOfCommand(command: Buffer): MessageName | null {
   // "*12\r\n$7\r\nEVALSHA\r\n$40\r\n<sha>": the beginning tells, whatever its case.
   const head = command.toString('latin1', 0, 80);
   if (/^\*\d+\r\n\$7\r\nevalsha\r\n/i.test(head)) {
-    if (head.includes(APPEND_SHA)) return 'append';
+    if (APPEND_SHAS.some((sha) => head.includes(sha))) return 'append';
     if (head.includes(FLOOR_SHA)) return 'floor';
   }
   if (/^\*\d+\r\n\$4\r\neval\r\n/i.test(head) && command.includes(FENCE_SCRIPT)) return 'fence';

@@ -122,12 +122,21 @@ test('polling knows the two ends and the route between them, and nothing of the 
 });
 
 test('the audit knows the two ends and the route between them, and nothing of the relays', () => {
-  const allowed = ['audit', 'config', 'core', 'ops', 'route', 'sink', 'source'];
+  const allowed = ['audit', 'config', 'core', 'dead-letters', 'ops', 'route', 'sink', 'source'];
   const found = offences(inFolders(['audit']), ({ imports }) =>
     imports.filter((module) => isOfSrc(module) && !allowed.includes(module.split('/')[0]!)),
   );
   expect(found).toEqual([]);
   expect(inFolders(['audit']).length).toBeGreaterThan(5);
+});
+
+test('what looks at dead letters knows Redis and the routes, and nothing of the relays or of Postgres', () => {
+  const allowed = ['config', 'core', 'dead-letters', 'route', 'sink'];
+  const found = offences(inFolders(['dead-letters']), ({ imports }) =>
+    imports.filter((module) => isOfSrc(module) && !allowed.includes(module.split('/')[0]!)),
+  );
+  expect(found).toEqual([]);
+  expect(inFolders(['dead-letters']).length).toBeGreaterThan(2);
 });
 
 test('trimming knows the streams, and nothing of the relays or of Postgres', () => {

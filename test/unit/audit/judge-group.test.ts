@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { EntryRecord, RowRecord } from '../../../src/audit/audit-record.ts';
+import { type EntryRecord, NO_STREAM, type RowRecord } from '../../../src/audit/audit-record.ts';
 import { judgeGroup } from '../../../src/audit/judge-group.ts';
 
 const KEY = Buffer.alloc(16, 1);
@@ -40,6 +40,8 @@ function entry(fields: Partial<EntryRecord> = {}): EntryRecord {
 
 const recovered = entry({ origin: 'recovered', position: null });
 const replayed = entry({ origin: 'replayed', position: null });
+const dead = entry({ origin: 'dead', position: null, stream: NO_STREAM });
+const redriven = entry({ origin: 'redriven', position: null });
 
 const later = { lsn: 9n, seq: 0 };
 
@@ -66,6 +68,14 @@ test.each([
     { inFlight: 1, repeats: 1 },
   ],
   ['a recovered entry stands for its row', [row(), recovered], { recovered: 1 }],
+  ['an event in the dead letters is not missing', [row(), dead], { deadLettered: 1 }],
+  ['nor is one that was redriven', [row(), redriven], { redriven: 1 }],
+  [
+    'one that is redriven while it is looked for is no double',
+    [row(), dead, redriven],
+    { deadLettered: 1, redriven: 1 },
+  ],
+  ['one letter stands for one row', [row(), row(), dead], { deadLettered: 1, missing: 1, repeats: 1 }],
   ['recovered though it stood there: a double', [row(), entry(), recovered], { recovered: 1, duplicated: 1 }],
   ['recovered twice: a double', [row(), recovered, recovered], { recovered: 2, duplicated: 1 }],
   ['a replay is no double', [row(), entry(), replayed, replayed], { replayed: 2 }],
@@ -106,6 +116,8 @@ test.each([
     withoutRow: 0,
     repeats: 0,
     recovered: 0,
+    redriven: 0,
+    deadLettered: 0,
     fromSnapshot: 0,
     replayed: 0,
     ...expected,

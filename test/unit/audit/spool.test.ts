@@ -27,7 +27,7 @@ const entry = fc.record({
       seq: fc.integer({ min: 0, max: 2 ** 47 }),
     }),
   ),
-  origin: fc.constantFrom('relayed', 'recovered', 'replayed'),
+  origin: fc.constantFrom('relayed', 'recovered', 'replayed', 'snapshot', 'redriven', 'dead'),
   order: fc.constantFrom('kept', 'broken', 'aggregate'),
   isLossy: fc.boolean(),
   entryMs: fc.integer({ min: 0, max: 2 ** 47 }),

@@ -61,6 +61,10 @@ describe('what applies', () => {
       publication: 'walrelay',
       slot: 'walrelay',
       metaKey: 'walrelay:walrelay',
+      poison: 'halt',
+      deadLetterStream: 'walrelay:walrelay:dead-letters',
+      deadLettersMax: 100,
+      deadLetterWindowMs: 60_000,
       outboxes: [
         {
           name: 'public.outbox',

@@ -59,5 +59,9 @@ test('every default that is described is one that its own setting accepts', () =
     flags: {},
     readFile,
   });
-  expect({ ...written, metaKey: '' }).toEqual({ ...implied, metaKey: '' });
+  expect({ ...written, metaKey: '', deadLetterStream: '' }).toEqual({
+    ...implied,
+    metaKey: '',
+    deadLetterStream: '',
+  });
 });

@@ -8,9 +8,22 @@ import { Pump } from '../../../src/relay/pump.ts';
 import { StreamRouter } from '../../../src/route/stream-router.ts';
 import { parseStreamTemplate } from '../../../src/route/stream-template.ts';
 import type { Batch } from '../../../src/sink/batch.ts';
-import { NATIVE_SHAPES } from '../../support/native-outbox.ts';
+import { DeadLetterDesk, type DeadLetterFacts } from '../../../src/relay/dead-letter-desk.ts';
+import { PoisonPolicy } from '../../../src/relay/poison-policy.ts';
+import { WalrelayError } from '../../../src/core/walrelay-error.ts';
+import { loadSettings } from '../../../src/config/load-settings.ts';
+import { packShapes } from '../../../src/sink/packed-shapes.ts';
+import { NATIVE_OUTBOX } from '../../support/native-outbox.ts';
+import { unpack } from '../sink/message-pack.ts';
 
 const lsn = (value: number) => toLsn(BigInt(value));
+
+const LOOSE_SHAPES = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: true, hasLoose: true });
+const SETTINGS = loadSettings({
+  env: { DATABASE_URL: 'postgres://db/x', REDIS_URL: 'redis://r', WALRELAY_POISON: 'dead-letter' },
+  flags: {},
+  readFile: () => '',
+});
 
 const PLAN: TuplePlan = { outbox: 0, slotOfColumn: new Int16Array(), byteaSlots: [], kinds: [] };
 
@@ -26,16 +39,36 @@ class PumpRun {
   readonly failures: unknown[] = [];
   readonly pump: Pump;
 
-  constructor(options: { isSingleLane: boolean; watermarks?: Readonly<Record<number, Position>> }) {
+  readonly letters: DeadLetterFacts[] = [];
+
+  constructor(options: {
+    isSingleLane: boolean;
+    watermarks?: Readonly<Record<number, Position>>;
+    policy?: PoisonPolicy;
+  }) {
+    /** That of the events without a stream is `d`. */
+    const laneOf = (name: string) =>
+      options.isSingleLane ? 0 : (/s\.(.)/.exec(name)?.[1] ?? 'd').charCodeAt(0) - 'a'.charCodeAt(0);
     this.pump = new Pump({
       // Slot 0, the id, names the stream too.
       routers: [
         new StreamRouter(parseStreamTemplate('s.${x}'), [0], {
-          forbiddenName: 'meta',
-          laneOf: (name) => (options.isSingleLane ? 0 : name.charCodeAt(2) - 'a'.charCodeAt(0)),
+          reserved: { metaKey: 'meta', deadLetterStream: 'dead' },
+          laneOf,
         }),
       ],
-      shapes: NATIVE_SHAPES,
+      shapes: LOOSE_SHAPES,
+      desk:
+        options.policy === undefined
+          ? null
+          : new DeadLetterDesk({
+              policy: options.policy,
+              base: 'd',
+              isCluster: !options.isSingleLane,
+              shape: NATIVE_OUTBOX.shapes.length,
+              outboxes: [{ settings: SETTINGS.outboxes[0]!, outbox: NATIVE_OUTBOX }],
+              laneOf,
+            }),
       tracker: this.tracker,
       isSingleLane: options.isSingleLane,
       batchEventsMax: 2,
@@ -53,7 +86,7 @@ class PumpRun {
       }),
       setPaused: (isPaused) => this.pauses.push(isPaused),
       failed: (error) => this.failures.push(error),
-      observer: { read() {}, accepted() {} },
+      observer: { read() {}, accepted() {}, deadLettered: (facts) => this.letters.push(facts) },
     });
   }
 
@@ -76,7 +109,7 @@ class PumpRun {
   get sent(): string[] {
     return this.appended.map(
       ({ lane, batch }) =>
-        `${'abc'[lane]}: ${formatPosition(batch.previousPosition)} → ${formatPosition(batch.lastPosition)}`,
+        `${'abcd'[lane]}: ${formatPosition(batch.previousPosition)} → ${formatPosition(batch.lastPosition)}`,
     );
   }
 }
@@ -163,4 +196,66 @@ test('after a batch is refused nothing is sent to any lane', async () => {
   expect(run.appended.length).toBe(2);
   expect(run.failures.length).toBe(1);
   await expect(run.pump.drain()).rejects.toThrow('no');
+});
+
+/** The fields of the dead letters of a batch, by the keys that they go to. */
+function lettersOf(batch: Batch): { key: string; fields: Record<string, string> }[] {
+  const values = unpack(batch.seal().packed) as (Buffer | number | null)[];
+  const found: { key: string; fields: Record<string, string> }[] = [];
+  for (let at = 0; at < values.length; at += LOOSE_SHAPES.stride) {
+    const code = Number(values[at]);
+    if (code < 2048) continue;
+    const list = (unpack(values[at + 3] as Buffer) as Buffer[]).map(String);
+    const fields: Record<string, string> = {};
+    for (let place = 0; place < list.length; place += 2) fields[list[place]!] = list[place + 1]!;
+    found.push({ key: batch.keys[(code % 2048) - 2]!, fields });
+  }
+  return found;
+}
+
+test('an event that has no stream goes to the dead letters between its neighbours, and is told of once it stands', async () => {
+  const policy = new PoisonPolicy(SETTINGS, () => 0);
+  const run = new PumpRun({ isSingleLane: true, policy });
+  run.transact(10, 'a ');
+  run.transact(20, 'b');
+  run.pump.chunkEnd();
+  expect(run.sent).toEqual(['a: 0/0 #0 → 0/A #1']);
+  expect(lettersOf(run.appended[0]!.batch)).toMatchObject([
+    { key: 'd', fields: { reason: 'EVENT_STREAM_NAME', id: ' ', lsn: '0/A', seq: '1', 'column:type': ' ' } },
+  ]);
+  expect(run.letters).toEqual([]);
+  await run.answer(0);
+  await run.answer(1);
+  expect(run.letters).toMatchObject([{ reason: 'EVENT_STREAM_NAME', lsn: '0/A', seq: 1, stream: null }]);
+  expect(run.tracker.acceptedLsn).toBe(25n);
+});
+
+test('an event that was refused goes to the dead letters of its own lane, and to none behind its watermark', () => {
+  const refusal = (lsnText: string) =>
+    new WalrelayError('EVENT_REFUSED', 'WRONGTYPE', { facts: { lsn: lsnText, seq: '0', stream: 's.b' } });
+  const policy = new PoisonPolicy(SETTINGS, () => 0);
+  expect(policy.takesAside(refusal('0/A'))).toBe(true);
+  expect(policy.takesAside(refusal('0/14'))).toBe(true);
+  const run = new PumpRun({
+    isSingleLane: false,
+    policy,
+    watermarks: { 1: { commitLsn: lsn(10), ordinal: 0 } },
+  });
+  run.transact(10, 'ba ');
+  run.transact(20, 'bb');
+  run.pump.chunkEnd();
+  expect(run.sent.toSorted()).toEqual(['a: 0/0 #0 → 0/A #1', 'b: 0/A #0 → 0/14 #1', 'd: 0/0 #0 → 0/A #2']);
+  const letters = run.appended.flatMap(({ batch }) => lettersOf(batch));
+  expect(letters.map(({ key, fields }) => `${key} ${fields['lsn']} ${fields['seq']}`).toSorted()).toEqual([
+    'd 0/A 2',
+    'd:{s.b} 0/14 0',
+  ]);
+});
+
+test('past the limit the pump stops in front of the event', () => {
+  const policy = new PoisonPolicy({ ...SETTINGS, deadLettersMax: 1 }, () => 0);
+  const run = new PumpRun({ isSingleLane: true, policy });
+  expect(() => run.transact(10, 'a a b')).toThrow('1 events became dead letters');
+  run.pump.chunkEnd();
+  expect(run.sent[0]).toBe('a: 0/0 #0 → 0/A #1');
 });

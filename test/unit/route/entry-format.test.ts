@@ -28,7 +28,7 @@ function outboxOf(format: EntryFormat, mapping: Partial<OutboxMapping> = {}) {
       stream: 'events',
       ...mapping,
     },
-    'walrelay:walrelay',
+    { metaKey: 'walrelay:walrelay', deadLetterStream: 'walrelay:walrelay:dead-letters' },
   );
 }
 

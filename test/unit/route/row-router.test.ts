@@ -6,7 +6,7 @@ import { thrownCode } from '../thrown-code.ts';
 
 const COLUMNS = compileOutbox(
   { ...NATIVE_OUTBOX.mapping, stream: '${aggregatetype}.${region}.${aggregatetype}' },
-  'walrelay:shop',
+  { metaKey: 'walrelay:shop', deadLetterStream: 'dead' },
 );
 const ROW = ['ignored', 'e-1', 'created', 'größe', 'a', '{}', 'eu'];
 

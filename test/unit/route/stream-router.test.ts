@@ -10,6 +10,8 @@ import { parseStreamTemplate } from '../../../src/route/stream-template.ts';
 import { thrownCode } from '../thrown-code.ts';
 
 const META_KEY = 'walrelay:lane';
+const DEAD_LETTERS = 'walrelay:lane:dead-letters';
+const RESERVED = { metaKey: META_KEY, deadLetterStream: DEAD_LETTERS };
 
 type Value = string | Buffer | null;
 
@@ -19,7 +21,7 @@ function routerFor(template: string): (...values: Value[]) => Stream {
   const router = new StreamRouter(
     parsed,
     parsed.placeholders.map((_, index) => index),
-    { forbiddenName: META_KEY },
+    { reserved: RESERVED },
   );
   return (...values) => {
     const parts = values.map((value) => (value === null ? Buffer.alloc(0) : Buffer.from(value)));
@@ -106,6 +108,8 @@ describe('a stream name', () => {
 
   test('may not be the key of the lane state, however it is put together', () => {
     expect(codeOf('${a}', META_KEY)).toBe('EVENT_STREAM_NAME');
+    expect(codeOf('${a}', DEAD_LETTERS)).toBe('EVENT_STREAM_NAME');
+    expect(codeOf('${a}', `${DEAD_LETTERS}:{order}`)).toBe('EVENT_STREAM_NAME');
     expect(codeOf('walrelay:${a}', 'lane')).toBe('EVENT_STREAM_NAME');
     expect(codeOf('${a}:${b}', 'walrelay', 'lane')).toBe('EVENT_STREAM_NAME');
     expect(codeOf(META_KEY)).toBe('EVENT_STREAM_NAME');
@@ -198,7 +202,7 @@ test('any bytes make a plain name or a poison event, nothing else', () => {
         let name = '';
         const code = thrownCode(() => (name = run().name));
         expect([null, 'EVENT_NO_ROUTE', 'EVENT_STREAM_NAME']).toContain(code);
-        expect(code === null ? findNameFault(name, META_KEY) : null).toBeNull();
+        expect(code === null ? findNameFault(name, RESERVED) : null).toBeNull();
         expect(code === null ? /^[^\s\p{C}"'`\\*?]+$/u.test(name) : true).toBe(true);
       }
     }),

@@ -203,9 +203,9 @@ describe('a packed event', () => {
     append(batch, streamNamed('a'), STAMP, 10, text(null, null, null, null, null));
     const { packed } = batch.seal();
     expect([0, 1, 2].map((index) => describePackedEvent(packed, index, batch.keys, NATIVE_SHAPES))).toEqual([
-      { stream: 'a', id: '1', lsn: '16/B374D848', seq: '0' },
-      { stream: 'b', id: 'x'.repeat(100), lsn: '16/B374D848', seq: '1' },
-      { stream: 'a', id: '(NULL)', lsn: '16/B374D848', seq: '10' },
+      { stream: 'a', id: '1', lsn: '16/B374D848', seq: '0', isDeadLetter: false },
+      { stream: 'b', id: 'x'.repeat(100), lsn: '16/B374D848', seq: '1', isDeadLetter: false },
+      { stream: 'a', id: '(NULL)', lsn: '16/B374D848', seq: '10', isDeadLetter: false },
     ]);
   });
 });

@@ -21,7 +21,7 @@ function check(value: string, eventBytesMax: number): void {
     transaction: null,
     ordinal: 0,
   };
-  checkComposedSize(PACKED, event, eventBytesMax);
+  checkComposedSize(PACKED, event, eventBytesMax, 's');
 }
 
 test('an event that outgrows the limit only in its format is too large, and to the byte', () => {

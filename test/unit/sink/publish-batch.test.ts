@@ -27,7 +27,9 @@ function create(
       shapes: NATIVE_PUBLISHED,
       encodings: Array.from({ length: 5 + extra }, () => encoding),
       kinds: [],
-      router: new StreamRouter(parseStreamTemplate('s.${a}'), [slot], { forbiddenName: 'meta' }),
+      router: new StreamRouter(parseStreamTemplate('s.${a}'), [slot], {
+        reserved: { metaKey: 'meta', deadLetterStream: 'dead' },
+      }),
     },
   );
 }
