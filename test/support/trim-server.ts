@@ -65,12 +65,17 @@ export class TrimServer implements AsyncDisposable {
     return { first, removed };
   }
 
-  /** Appends so many entries and returns their IDs. */
+  /** Appends so many entries and returns their IDs. They are older than the clock says when it resolves: of an age. */
   async fill(stream: string, count: number, payload = 'x'): Promise<string[]> {
     const ids: string[] = [];
     for (let done = 0; done < count; done += FILL_STEP) {
       const some = Math.min(FILL_STEP, count - done);
       ids.push(...((await this.redis.eval(FILL, 1, stream, some, payload)) as string[]));
+    }
+    const newestMs = Number(ids.at(-1)?.split('-')[0] ?? 0);
+    for (let nowMs = newestMs; nowMs <= newestMs; ) {
+      const [seconds, microseconds] = await this.redis.time();
+      nowMs = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000);
     }
     return ids;
   }
