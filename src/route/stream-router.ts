@@ -53,7 +53,7 @@ export class StreamRouter {
     let key = '';
     for (const slot of this.#slots) {
       if (slot === PARTITION) {
-        key += `p${this.#partitionOf(bytes, starts, lengths)}`;
+        key += `${this.#partitionOf(bytes, starts, lengths)}:`;
         continue;
       }
       const start = starts[slot] as number;
