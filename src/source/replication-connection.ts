@@ -55,11 +55,12 @@ export class ReplicationConnection {
    */
   static async open(config: ClientConfig, answerTimeoutMs = 0): Promise<ReplicationConnection> {
     let fixed: FixedBufferSocket | null = null;
+    let socket: Socket | null = null;
     const stream = ({ ssl }: { readonly ssl?: unknown }): Socket => {
       // TLS reads the socket by itself, and decrypts into buffers of its own.
-      if (ssl !== undefined && ssl !== false) return new Socket();
+      if (ssl !== undefined && ssl !== false) return (socket = new Socket());
       fixed = new FixedBufferSocket();
-      return fixed.socket;
+      return (socket = fixed.socket);
     };
     const service = new LogicalReplicationService(
       {
@@ -74,6 +75,10 @@ export class ReplicationConnection {
         flowControl: { enabled: false },
       },
     );
+    // A client that could not connect is ended by the library before it says why; when TLS has failed, the client may wait
+    // for ever for that end.
+    const stop = service.stop.bind(service);
+    service.stop = async () => service;
     const opened = createDeferred<Client>();
     const start = createDeferred<string>();
     let phase: PostgresPhase = 'connecting';
@@ -101,7 +106,11 @@ export class ReplicationConnection {
     service
       .subscribe(plugin as never, '', formatLsn(ZERO_LSN))
       .then(() => end(new Error('the server ended the stream')), end);
-    const client = await opened.promise;
+    const client = await opened.promise.catch((error: unknown) => {
+      socket?.destroy();
+      throw error;
+    });
+    service.stop = stop;
     // A socket that ends without a protocol message reports itself only here.
     wireOf(client).stream.once('close', () => end(new Error('the connection was closed')));
     return new ReplicationConnection(service, client, fixed, start.resolve, ended.promise, answerTimeoutMs);
