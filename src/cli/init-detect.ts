@@ -1,10 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { clientConfig } from '../config/client-config.ts';
-import { describeSettings } from '../config/describe-settings.ts';
+import { CONFIG_FILE, describeSettings } from '../config/describe-settings.ts';
 import { loadSettings } from '../config/load-settings.ts';
 import { OUTBOX_KEYS, type Settings } from '../config/settings.ts';
+import { PRESET_NAMES } from '../config/presets.ts';
 import { STRUCTURED_KEYS } from '../config/resolve-outboxes.ts';
+import { parseTableName } from '../config/table-name.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { type Candidate, detectOutboxes } from '../detect/detect-outboxes.ts';
 import { candidateForJson, renderCandidates } from '../detect/render-candidates.ts';
@@ -33,9 +35,9 @@ changes nothing in the database and needs no Redis. --table pins a table, --pres
 const FILE_NAME = 'walrelay.yaml';
 
 export function requireDetect({ output, force }: DetectFlags): void {
-  const given = output === undefined ? (force === undefined ? undefined : '--force') : '--output';
-  if (given !== undefined)
-    throw new WalrelayError('CONFIG_INVALID', `${given} means something only with --detect`);
+  const flag = output !== undefined ? '--output' : force !== undefined ? '--force' : undefined;
+  if (flag !== undefined)
+    throw new WalrelayError('CONFIG_INVALID', `${flag} means something only with --detect`);
 }
 
 export async function initDetect(
@@ -50,12 +52,11 @@ export async function initDetect(
     });
   }
   const settings = readSettings(command);
-  const [given] = settings.outboxes;
-  const isPinned = isGiven(command, 'table');
+  const [table, preset] = [given(command, 'table'), given(command, 'preset')];
   await using reader = await SnapshotReader.open(clientConfig(settings, holderName()), { isRaw: false });
   const { database, candidates } = await detectOutboxes(reader, {
-    table: isPinned ? (given?.table ?? null) : null,
-    preset: given?.preset ?? null,
+    table: table === undefined ? null : (parseTableName(table) ?? null),
+    preset: PRESET_NAMES.find((name) => name === preset) ?? null,
     further: Object.fromEntries(
       (['slot', 'publication'] as const).flatMap((key) =>
         key in command.opts() ? [[key, settings[key]]] : [],
@@ -112,21 +113,28 @@ function writeProposal(
   }
 }
 
-/** Redis is not asked, so it need not be named. */
+/** Redis is not asked, so it need not be named; nor need the file be there that is about to be written. */
 function readSettings(command: Command): Settings {
   const { env } = process;
-  const isNamed = env['REDIS_URL'] || env['REDIS_URL_FILE'] || isGiven(command, 'redisUrl');
+  const isRedisNamed = given(command, 'redisUrl') !== undefined || Boolean(env['REDIS_URL_FILE']);
+  const config = env[CONFIG_FILE.env];
   return loadSettings({
-    env: isNamed ? env : { ...env, REDIS_URL: 'redis://localhost' },
+    env: {
+      ...env,
+      ...(isRedisNamed ? {} : { REDIS_URL: 'redis://localhost' }),
+      ...(config !== undefined && !existsSync(config) ? { [CONFIG_FILE.env]: '' } : {}),
+    },
     flags: command.opts(),
     readFile: (file) => readFileSync(file, 'utf8'),
   });
 }
 
-/** By a flag or a variable: not in a file that is about to be written anew. */
-function isGiven(command: Command, key: 'table' | 'redisUrl'): boolean {
+/** By a flag or a variable; what a file says of the outbox is about to be found out anew. */
+function given(command: Command, key: 'table' | 'preset' | 'redisUrl'): string | undefined {
+  const flag: unknown = command.opts()[key];
+  if (typeof flag === 'string') return flag;
   const variable = describeSettings().find((row) => row.key === key)?.env ?? '';
-  return command.opts()[key] !== undefined || Boolean(process.env[variable]);
+  return process.env[variable] || undefined;
 }
 
 /** What is to be found out can't be said as well. */

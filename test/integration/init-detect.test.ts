@@ -116,10 +116,9 @@ test('the file of an odd table loads as it is, and the relay goes by it', async 
   await outbox.waitForLength(stream, 1);
   const [entry] = (await outbox.redis.callBuffer('XRANGE', stream, '-', '+')) as [Buffer, Buffer[]][];
   const texts = entry![1].map((part) => part.toString('latin1'));
-  expect(texts.slice(0, 10)).toEqual([
-    ...['id', '0a0a0a0a-0000-4000-8000-000000000002', 'type', 'bezahlt', 'aggregate_type', outbox.name],
-    ...['aggregate_id', '8', 'payload', '\x00\xff'],
-  ]);
+  expect(texts.slice(0, 10).join(' ')).toBe(
+    `id 0a0a0a0a-0000-4000-8000-000000000002 type bezahlt aggregate_type ${outbox.name} aggregate_id 8 payload \x00\xff`,
+  );
   expect(texts).toContain('00-abc-01');
   await outbox.redis.del(stream);
 }, 60_000);
