@@ -181,7 +181,7 @@ export const PRESETS = {
     isExact: false,
     cautions: [
       'MassTransit delivers the rows as well, and deletes them then: switch the delivery off with UseBusOutbox(o => o.DisableDeliveryService()).',
-      'The outbox of a consumer delivers by itself and can not be switched off: of its messages Redis has a second copy.',
+      'The outbox of a consumer delivers by itself and can’t be switched off: of its messages Redis has a second copy.',
       'The payload is what the serializer wrote, by default an envelope with the message in it.',
       NO_DELAY,
     ],

@@ -126,7 +126,7 @@ const AGGREGATE_IDS = (
 ).split(' ');
 const TIMES = (
   'createdat insertedat occurredat created createdon occurredon createddate datecreated creationdate ' +
-  'creationtime enqueuedat eventtime timestamp time createdtime addedat'
+  'creationtime enqueuedat eventtime timestamp time createdtime addedat added addedon'
 ).split(' ');
 const HEADERS = (
   'traceparent tracestate traceid spanid tracingspancontext baggage headers metadata correlationid ' +

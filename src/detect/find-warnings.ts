@@ -1,5 +1,6 @@
 import { findPreset } from '../config/presets.ts';
 import type { OutboxSettings } from '../config/settings.ts';
+import { grouped } from '../core/grouped.ts';
 import { quoteIdentifier, quoteQualified } from '../source/sql.ts';
 import { isUniqueId } from './column-roles.ts';
 import { isFilledByPostgres, type Proposal } from './propose.ts';
@@ -67,7 +68,7 @@ export function findWarnings(proposal: Proposal, outbox: OutboxSettings): readon
     );
   if (table.rowEstimate !== null && table.rowEstimate > 0)
     warnings.push(
-      `some ${table.rowEstimate.toLocaleString('en-US')} rows are there already: a relay sends what comes from now on; init --snapshot the others too`,
+      `rows are there already (about ${grouped(table.rowEstimate)}): a relay sends what comes from now on; init --snapshot the others too`,
     );
   return [...(preset?.cautions ?? []), ...warnings];
 }

@@ -100,7 +100,7 @@ function proposePreset(table: SurveyedTable, { name, preset, known }: PresetMatc
     settings,
     reasons: [
       `it has the columns of ${preset.title} (${known} of its ${table.columns.length})`,
-      ...(isItsTable ? ['it is called as there'] : byName.reason === null ? [] : [byName.reason]),
+      ...(isItsTable ? ['it is called as it is there'] : byName.reason === null ? [] : [byName.reason]),
     ],
     roles,
   };

@@ -29,14 +29,12 @@ function renderCandidate(
   const of = preset === undefined ? 'by its columns' : `preset ${proposal.preset}: ${preset.title}`;
   return [
     `${number}. ${formatTableName(proposal.table)}, ${of}`,
-    line('score', `${proposal.score} of 100`),
-    ...proposal.reasons.map((reason) => line('because', reason)),
-    ...mappingOf(proposal.table.columns, outbox).map(([field, column]) =>
-      line('mapping', `${field.padEnd(18)} ${column}`),
-    ),
-    ...sampleLines(sample),
-    ...(obstacle === null ? [] : [line('NOT SO', obstacle)]),
-    ...warnings.map((warning) => line('mind', warning)),
+    ...group('score', [`${proposal.score} of 100`]),
+    ...group('because', proposal.reasons),
+    ...group('mapping', columnsOf(mappingOf(proposal.table.columns, outbox))),
+    ...group('entry', sampleLines(sample)),
+    ...group('NOT SO', obstacle === null ? [] : [obstacle]),
+    ...group('mind', warnings),
   ];
 }
 
@@ -70,19 +68,21 @@ function mappingOf(
 
 function sampleLines({ entry, madeUpBecause }: Candidate['sample']): string[] {
   const made = madeUpBecause === null ? 'made of a row of the table' : `made up, since ${madeUpBecause}`;
-  if (entry === null) return [line('entry', `none: a route leaves this row out (${made})`)];
-  const fields = Object.entries(entry.fields).map(([name, value]) =>
-    line('', `  ${name.padEnd(16)} ${shortened(value)}`),
-  );
-  return [
-    line('entry', `in ${entry.stream}, ${made}`),
-    ...fields,
-    line('', '  lsn, seq, committed_at: from the WAL'),
-  ];
+  if (entry === null) return [`none: a route leaves this row out (${made})`];
+  const fields = Object.entries(entry.fields).map(([name, value]) => [name, shortened(value)] as const);
+  const lines = columnsOf([...fields, ['lsn, seq, committed_at', '']]);
+  const last = `${(lines.pop() ?? '').trimEnd()}: from the WAL`;
+  return [`in ${entry.stream}, ${made}`, ...[...lines, last].map((text) => `  ${text}`)];
 }
 
-function line(name: string, text: string): string {
-  return `   ${name.padEnd(9)} ${text}`.trimEnd();
+function columnsOf(rows: readonly (readonly [name: string, text: string])[]): string[] {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
+}
+
+/** Each on a line of its own, the first with the name of them all. */
+function group(name: string, texts: readonly string[]): string[] {
+  return texts.map((text, index) => `   ${(index === 0 ? name : '').padEnd(9)} ${text}`.trimEnd());
 }
 
 /** On one line and not endless; bytes that are no text can't move the cursor. */

@@ -14,4 +14,4 @@ export function tableNameScore(name: string): { readonly points: number; readonl
 
 /** What has been received, dealt with or put aside. */
 const NO_OUTBOX =
-  /^(?:inbox|received|consumed|handled|processed|dead|dlq|archived?|history|audits?|backup|old|logs?|locks?|snapshots?|jobs?)$/;
+  /^(?:inbox|received|consumed|handled|processed|dead|dlq|archived?|history|audits?|backup|old|logs?|locks?|snapshots?|states?|jobs?)$/;

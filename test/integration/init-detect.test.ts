@@ -131,7 +131,7 @@ test('what people read names the mapping and why, shows an entry on lines of its
   const { stdout, exitCode } = await detect(outbox, '--output', path);
   expect(exitCode).toBe(0);
   expect(stdout).toContain('1. public.outbox, preset outbox-processed-at');
-  expect(stdout).toMatch(/mapping +aggregate_id +aggregate_id \(text\)/);
+  expect(stdout).toMatch(/^ +aggregate_id +aggregate_id \(text\)$/m);
   expect(stdout).toContain('entry     in outbox.events, made of a row of the table');
   expect(stdout).toMatch(/payload +line 1·line 2·x{106}… \(214 characters\)/);
   expect(stdout).toContain('Whoever polls the table now goes on');
@@ -213,6 +213,21 @@ test('a table that is locked, or that the role may not read, is proposed with a 
   } finally {
     await outbox.query(`DROP ROLE ${role}`);
   }
+});
+
+test('what a database without an encoding holds is shown as the bytes that it is', async () => {
+  await using outbox = await createOutbox({ isInitialized: false, encoding: 'SQL_ASCII' });
+  await outbox.query(`CREATE DOMAIN blob AS bytea; CREATE TABLE outbox (id int PRIMARY KEY, topic text, payload bytea, headers blob);
+    INSERT INTO outbox VALUES (7, 'größe', 'Äpfel', 'x')`);
+  const [only] = await candidatesOf(outbox);
+  expect(only?.sample).toEqual({
+    madeUpBecause: null,
+    entry: {
+      stream: 'outbox.größe',
+      // A domain is text to a relay too.
+      fields: { id: '7', aggregate_type: 'größe', payload: 'Äpfel', headers: '\\x78' },
+    },
+  });
 });
 
 test('the table that init --create-table makes is proposed as Walrelay’s own', async () => {
