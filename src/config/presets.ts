@@ -64,6 +64,31 @@ const NO_DELAY = 'A message that is to be delivered later is appended when its r
 const POLLED =
   'Whoever polls the table now goes on: let it finish, stop it, then start the relay. Rows that it had not sent: init --snapshot --where.';
 
+/** What its tables have in common, whoever makes the ids. */
+const EVENTUATE = {
+  defaults: {
+    table: 'eventuate.message',
+    columnType: 'none',
+    columnAggregateType: 'none',
+    columnAggregateId: 'none',
+    columnTime: 'none',
+    fields: { destination: 'destination', headers: 'headers', message_partition: 'message_partition' },
+    stream: 'outbox.${destination}',
+    routes: [{ when: { published: '1' }, drop: true }],
+  },
+  required: {
+    id: TEXT,
+    destination: TEXT,
+    headers: DOCUMENT,
+    payload: DOCUMENT,
+    published: ['integer'],
+    message_partition: ['integer'],
+    creation_time: ['integer'],
+  },
+  caution:
+    'The Eventuate CDC service is to be stopped, or both deliver; if it read the WAL, drop its slot (eventuate_slot), which keeps WAL.',
+} as const;
+
 export const PRESETS = {
   walrelay: {
     title: 'the table of walrelay init --create-table',
@@ -221,63 +246,25 @@ export const PRESETS = {
   },
   'eventuate-tram': {
     title: 'Eventuate Tram, ids made by the application',
-    defaults: {
-      table: 'eventuate.message',
-      columnType: 'none',
-      columnAggregateType: 'none',
-      columnAggregateId: 'none',
-      columnTime: 'none',
-      fields: { destination: 'destination', headers: 'headers', message_partition: 'message_partition' },
-      stream: 'outbox.${destination}',
-      routes: [{ when: { published: '1' }, drop: true }],
-      pollOrderColumn: 'id',
-    },
-    required: {
-      id: TEXT,
-      destination: TEXT,
-      headers: DOCUMENT,
-      payload: DOCUMENT,
-      published: ['integer'],
-      message_partition: ['integer'],
-      creation_time: ['integer'],
-    },
+    defaults: { ...EVENTUATE.defaults, pollOrderColumn: 'id' },
+    required: EVENTUATE.required,
     optional: [],
     isProduct: true,
     isExact: true,
     cautions: [
-      'The Eventuate CDC service is to be stopped, or both deliver; if it read the WAL, drop its slot (eventuate_slot), which keeps WAL.',
+      EVENTUATE.caution,
       'Event type, aggregate and partition key are in the field headers, a JSON object.',
     ],
   },
   'eventuate-tram-dbid': {
     title: 'Eventuate Tram, ids made by the database',
-    defaults: {
-      table: 'eventuate.message',
-      columnId: 'dbid',
-      columnType: 'none',
-      columnAggregateType: 'none',
-      columnAggregateId: 'none',
-      columnTime: 'none',
-      fields: { destination: 'destination', headers: 'headers', message_partition: 'message_partition' },
-      stream: 'outbox.${destination}',
-      routes: [{ when: { published: '1' }, drop: true }],
-      pollOrderColumn: 'dbid',
-    },
-    required: {
-      dbid: ['integer'],
-      id: TEXT,
-      destination: TEXT,
-      headers: DOCUMENT,
-      payload: DOCUMENT,
-      published: ['integer'],
-      message_partition: ['integer'],
-      creation_time: ['integer'],
-    },
+    defaults: { ...EVENTUATE.defaults, columnId: 'dbid', pollOrderColumn: 'dbid' },
+    required: { dbid: ['integer'], ...EVENTUATE.required },
     optional: [],
     isProduct: true,
     isExact: true,
     cautions: [
-      'The Eventuate CDC service is to be stopped, or both deliver; if it read the WAL, drop its slot (eventuate_slot), which keeps WAL.',
+      EVENTUATE.caution,
       'Event type, aggregate and partition key are in the field headers, a JSON object. It has no ID: the CDC service makes that of dbid.',
     ],
   },
