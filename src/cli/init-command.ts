@@ -11,6 +11,7 @@ import {
   SNAPSHOT_HELP,
   type SnapshotFlags,
 } from './init-snapshot.ts';
+import { addDetectOptions, DETECT_HELP, type DetectFlags, initDetect, requireDetect } from './init-detect.ts';
 import { printError } from './print-error.ts';
 import { addSettingFlags, commandSettings, holderName } from './command-settings.ts';
 
@@ -23,21 +24,31 @@ export function addInitCommand(program: Command): void {
     .addHelpText(
       'after',
       `${SNAPSHOT_HELP}
+${DETECT_HELP}
 
 Examples:
+  $ walrelay init --detect                               look for outbox tables, write walrelay.yaml
   $ walrelay init --create-table
   $ walrelay init --print-sql | psql "$DATABASE_URL"     then: walrelay init
   $ walrelay init --snapshot --dry-run                   count the rows that are there, and show the first entry
   $ walrelay init --snapshot && walrelay run             publish them, then relay
   $ walrelay init --snapshot --where 'processed_at IS NULL' --order-by id`,
     );
+  addDetectOptions(command);
   addSnapshotOptions(command);
   addSettingFlags(command, ['connections', 'outbox', 'columns']);
   command.action(() => init(command));
 }
 
 async function init(command: Command): Promise<void> {
-  const options = command.opts<SnapshotFlags & { createTable?: true; printSql?: true; snapshot?: true }>();
+  const options = command.opts<
+    SnapshotFlags & DetectFlags & { createTable?: true; printSql?: true; snapshot?: true }
+  >();
+  if (options.detect === true) {
+    requireSnapshot(options, ['json']);
+    return initDetect(command, options);
+  }
+  requireDetect(options);
   if (options.snapshot !== true) requireSnapshot(options);
   const settings = commandSettings(command);
   if (options.printSql === true) {

@@ -50,8 +50,12 @@ go on writing, what they commit meanwhile comes through the slot. It can be inte
 where it stopped. Until it has ended no relay starts. Meanwhile the slot keeps all WAL on the primary, and VACUUM can't remove rows
 that die: watch the disk, and raise max_slot_wal_keep_size if it is tight. docs/snapshot.md tells all of it.`;
 
-export function requireSnapshot(flags: SnapshotFlags): void {
-  const names = Object.entries(NAMES).filter(([flag]) => flags[flag as keyof SnapshotFlags] !== undefined);
+/** `except`: what another option gives a meaning to. */
+export function requireSnapshot(flags: SnapshotFlags, except: readonly (keyof SnapshotFlags)[] = []): void {
+  const names = Object.entries(NAMES).filter(
+    ([flag]) =>
+      flags[flag as keyof SnapshotFlags] !== undefined && !except.includes(flag as keyof SnapshotFlags),
+  );
   const [first] = names;
   if (first === undefined) return;
   throw new WalrelayError('CONFIG_INVALID', `${first[1]} means something only with --snapshot`);

@@ -2,6 +2,7 @@ import { WalrelayError } from '../core/walrelay-error.ts';
 import { type ConfigFile, NO_CONFIG_FILE, readConfigFile, reasonOf } from './config-file.ts';
 import { CONFIG_FILE, describeSettings, type SettingRow } from './describe-settings.ts';
 import { nearestName } from './nearest-name.ts';
+import { findPreset, presetValue } from './presets.ts';
 import { OUTBOXES_KEY, resolveOutboxes, STRUCTURED_KEYS } from './resolve-outboxes.ts';
 import {
   type CompleteValues,
@@ -51,6 +52,8 @@ export function loadSettings(sources: SettingSources): Settings {
     }
   }
 
+  const explicit = new Map(given);
+  addPreset(given, rows);
   const result = settingsSchema.safeParse(
     Object.fromEntries([...given].map(([key, { raw }]): [string, unknown] => [key, raw])),
   );
@@ -66,7 +69,7 @@ export function loadSettings(sources: SettingSources): Settings {
   }
 
   const { outboxes, problems: outboxProblems } = resolveOutboxes({
-    flat: (key) => given.get(key)?.raw,
+    flat: (key) => explicit.get(key)?.raw,
     file,
     show: showValue,
   });
@@ -132,6 +135,17 @@ function findValue(
     return { given: { where: `${file.path}: ${row.key}`, raw: file.values.get(row.key) } };
   }
   return {};
+}
+
+/** What the preset at the top says, where nobody says it. */
+function addPreset(given: Map<string, Given>, rows: readonly SettingRow[]): void {
+  const name = given.get('preset')?.raw;
+  const preset = findPreset(name);
+  for (const { key } of rows) {
+    const raw = presetValue(preset, key);
+    if (raw !== undefined && !given.has(key))
+      given.set(key, { where: `preset ${String(name)}: ${key}`, raw });
+  }
 }
 
 function secretFilesOf(

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { nearestName } from './nearest-name.ts';
+import { findPreset, type Preset, presetValue } from './presets.ts';
 import {
   OUTBOX_KEYS,
   type OutboxKey,
@@ -21,7 +22,7 @@ export const OUTBOXES_KEY = 'outboxes';
 const NAME_KEY = 'name';
 
 export interface OutboxSources {
-  /** What was given for the flat settings, wherever it came from. */
+  /** What somebody gave for the flat settings, wherever it came from. */
   readonly flat: (key: OutboxKey) => unknown;
   /** What the file holds, by its keys. */
   readonly file: { readonly path: string; readonly values: ReadonlyMap<string, unknown> };
@@ -150,16 +151,34 @@ class OutboxReader {
 
   #flat(key: OutboxKey, top: OutboxReader | null): { readonly value: unknown } | null {
     const own = top === null ? undefined : (this.#values.get(key) ?? undefined);
-    const result = settingShape[key].safeParse(own ?? this.#sources.flat(key));
+    const result = settingShape[key].safeParse(
+      own ?? this.#inherited(key, top, () => this.#sources.flat(key)),
+    );
     if (result.success) return { value: result.data };
     // What is inherited is reported where it stands.
     if (own !== undefined) this.#refuse(key, own, messageOf(result.error));
     return null;
   }
 
+  /**
+   * What holds for an outbox that does not say it. An item's own preset comes before what it inherits: that was said of
+   * another table. `above`: what stands at the top.
+   */
+  #inherited(key: OutboxKey | StructuredKey, top: OutboxReader | null, above: () => unknown): unknown {
+    const said = top === null ? undefined : this.#values.get('preset');
+    if (said !== undefined && said !== null) return presetValue(findPreset(said), key) ?? above();
+    return above() ?? presetValue(this.#topPreset(), key);
+  }
+
+  #topPreset(): Preset | undefined {
+    return findPreset(this.#sources.flat('preset'));
+  }
+
   #structured(key: StructuredKey, top: OutboxReader | null): StructuredValues[StructuredKey] | null {
     const own = this.#values.get(key) ?? undefined;
-    const raw = own ?? (top === null ? undefined : top.#values.get(key)) ?? undefined;
+    const raw =
+      own ??
+      this.#inherited(key, top, () => (top === null ? undefined : (top.#values.get(key) ?? undefined)));
     if (raw === undefined) return STRUCTURED_DEFAULTS[key];
     const result = structuredShape[key].schema.safeParse(raw);
     if (result.success) return result.data;

@@ -3,6 +3,7 @@ import { formatByteSize, parseByteSize } from './byte-size.ts';
 import { type Durability, parseDurability } from '../core/durability.ts';
 import type { HostPort } from '../core/redis-target.ts';
 import { parseHostPorts } from './host-ports.ts';
+import { PRESET_NAMES, type PresetName } from './presets.ts';
 import { IDENTIFIER_BYTES_MAX, isIdentifier, parseTableName, type TableName } from './table-name.ts';
 
 /**
@@ -116,6 +117,12 @@ export function columnList(): SettingKind<readonly string[]> {
       ? list
       : undefined;
   });
+}
+
+/** A preset, or null for `none`. */
+export function presetOrNone(): SettingKind<PresetName | null> {
+  const accepts = `one of ${PRESET_NAMES.join(', ')}, or none`;
+  return kind(accepts, 'name', (raw) => (raw === 'none' ? null : PRESET_NAMES.find((name) => name === raw)));
 }
 
 export function tableName(): SettingKind<TableName> {

@@ -22,6 +22,8 @@ import {
 } from './setting-kind.ts';
 import type { NamedFile } from './secret-file.ts';
 import { POISON_SETTINGS } from './poison-settings.ts';
+import { PRESET_SETTING } from './preset-setting.ts';
+import type { PresetName } from './presets.ts';
 import { dependentSetting, setting } from './setting-registry.ts';
 import type { OutboxMapping } from '../core/outbox-mapping.ts';
 import { isIdentifier, type TableName } from './table-name.ts';
@@ -79,6 +81,7 @@ export const settingShape = {
 
   ...tlsSettings,
 
+  ...PRESET_SETTING,
   table: setting(tableName(), {
     group: 'outbox',
     default: 'public.outbox',
@@ -346,6 +349,7 @@ export type SecretKey = 'databaseUrl' | 'redisUrl' | 'redisSentinelPassword';
 
 /** The settings that each outbox has for itself: where the file lists several, these are the defaults of each. */
 export const OUTBOX_KEYS = [
+  'preset',
   'table',
   'stream',
   'partitions',
@@ -361,6 +365,8 @@ export type OutboxKey = (typeof OUTBOX_KEYS)[number];
 
 /** One captured table: its part of the settings, whether it is the only one or an item of `outboxes`. */
 export interface OutboxSettings extends OutboxMapping {
+  /** Where the rest comes from, as far as nobody says it; null: from Walrelay's own defaults. */
+  readonly preset: PresetName | null;
   readonly table: TableName;
   /** The column that says when a row was inserted; null where there is none. */
   readonly columnTime: string | null;

@@ -4,6 +4,7 @@ import { packShapes } from '../sink/packed-shapes.ts';
 import { PublishBatch } from '../sink/publish-batch.ts';
 import { RowRouter } from '../route/row-router.ts';
 import { ORDER_VALUES } from '../source/row-order.ts';
+import type { TextRow } from '../source/snapshot-reader.ts';
 import { openCursor, rangeFrom, type RowSource } from './missing-rows.ts';
 
 /** What a row would become. */
@@ -14,11 +15,19 @@ export interface SampleEntry {
 
 /** Null when there is no row, or when the first is filtered out. Throws what makes the first row impassable. */
 export async function sampleEntry(source: RowSource): Promise<SampleEntry | null> {
-  const { outbox, values, reader } = source;
+  const { values, reader } = source;
   await openCursor(source, values.sql, rangeFrom(source.since, source));
   const [row] = await reader.query('FETCH 1 FROM walrelay_rows');
   await reader.query('CLOSE walrelay_rows');
-  if (row === undefined) return null;
+  return row === undefined ? null : entryOfRow(row, source);
+}
+
+/** `row`: as orderedRowsSql reads it. Null when it is filtered out. Throws what makes it impassable. */
+export function entryOfRow(
+  row: TextRow,
+  source: Pick<RowSource, 'outbox' | 'values' | 'isRaw'>,
+): SampleEntry | null {
+  const { outbox, values } = source;
   const stream = new RowRouter(outbox, (slot) => ORDER_VALUES + slot, source).route(row);
   if (stream === null) return null;
   const shapes = packShapes(outbox.shapes, { hasPosition: false });

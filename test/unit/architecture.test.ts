@@ -154,6 +154,12 @@ test('nobody but the command line knows the audit', () => {
   expect(found).toEqual([]);
 });
 
+test('nobody but the command line knows what looks for outboxes', () => {
+  const others = FILES.filter(({ folder }) => folder !== 'detect' && folder !== 'cli');
+  const found = offences(others, ({ imports }) => imports.filter((module) => module.startsWith('detect/')));
+  expect(found).toEqual([]);
+});
+
 test('nobody but the command line knows polling', () => {
   const others = FILES.filter(({ folder }) => folder !== 'polling' && folder !== 'cli');
   const found = offences(others, ({ imports }) => imports.filter((module) => module.startsWith('polling/')));

@@ -68,6 +68,7 @@ describe('what applies', () => {
       outboxes: [
         {
           name: 'public.outbox',
+          preset: null,
           table: { schema: 'public', name: 'outbox' },
           stream: 'outbox.${aggregatetype}',
           columnId: ['id'],

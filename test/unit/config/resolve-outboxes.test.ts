@@ -101,3 +101,74 @@ test('a command finds an outbox by its name or its table, and is told of those t
   expect(() => selectOutboxes(settings, 'c')).toThrow('there are: first, s.b');
   expect(() => selectOutbox(settings, undefined, 'walrelay x')).toThrow('walrelay x is about one outbox');
 });
+
+test('a preset fills in what nobody says, and everything that is said comes before it', () => {
+  const [cap] = load('preset: cap\n').outboxes;
+  expect(cap).toMatchObject({
+    preset: 'cap',
+    table: { schema: 'cap', name: 'published' },
+    columnId: ['Id'],
+    columnType: 'Name',
+    columnAggregateType: null,
+    columnPayload: 'Content',
+    columnTime: null,
+    fields: { version: 'Version' },
+    stream: 'outbox.${type}',
+  });
+  const settings = load('preset: cap\ncolumnId: Name\ntable: bus.published\nfields: { retries: Retries }\n', {
+    WALRELAY_STREAM: 'all',
+  });
+  expect(settings.pollOrderColumn).toBe('Id');
+  expect(settings.outboxes).toMatchObject([
+    {
+      table: { schema: 'bus' },
+      columnId: ['Name'],
+      columnPayload: 'Content',
+      fields: { retries: 'Retries' },
+      stream: 'all',
+    },
+  ]);
+  expect(settings.outboxes[0]?.fields).toEqual({ retries: 'Retries' });
+  expect(load('', { WALRELAY_PRESET: 'eventuate-tram' }).outboxes[0]?.routes).toEqual([
+    { when: { published: ['1'] }, stream: null, format: null, isDropped: true, staticFields: {} },
+  ]);
+});
+
+test('an item’s own preset comes before what it inherits, and what the item says before both', () => {
+  const { outboxes } = load(
+    'preset: cap\ncolumnPayload: body\nfields: { a: A }\noutboxes:\n' +
+      '  - { table: inherits }\n' +
+      '  - { preset: masstransit, columnTime: SentTime }\n' +
+      '  - { preset: none, table: plain }\n',
+  );
+  expect(outboxes).toMatchObject([
+    { preset: 'cap', columnId: ['Id'], columnPayload: 'body', fields: { a: 'A' }, stream: 'outbox.${type}' },
+    {
+      preset: 'masstransit',
+      table: { schema: 'public', name: 'OutboxMessage' },
+      columnId: ['MessageId'],
+      columnPayload: 'Body',
+      columnTime: 'SentTime',
+      stream: 'outbox.masstransit',
+    },
+    {
+      preset: null,
+      columnId: ['id'],
+      columnType: 'type',
+      columnPayload: 'body',
+      fields: { a: 'A' },
+      stream: 'outbox.${aggregatetype}',
+    },
+  ]);
+  expect(outboxes[1]?.fields).not.toHaveProperty('a');
+});
+
+test('a preset that there is none of is refused once, with those that there are', () => {
+  const problems = problemsOf('preset: nobody\n');
+  expect(problems).toEqual([
+    expect.stringContaining('w.yaml: preset: got "nobody"; expected one of walrelay, debezium,'),
+  ]);
+  expect(problemsOf('outboxes: [{ preset: nobody }]')).toEqual([
+    expect.stringContaining('w.yaml: outboxes[0].preset: got "nobody"; expected one of'),
+  ]);
+});
