@@ -55,13 +55,8 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
     refuse('columnTime', 'the column that the table is partitioned by, for cleanup=partitions');
   }
 
-  if (areValid('trim', 'trimMaxLength', 'trimMaxAgeMs') && values.trim === 'even-unread') {
-    const { trimMaxLength, trimMaxAgeMs } = values;
-    if (trimMaxLength === 'off' && (trimMaxAgeMs ?? 'off') === 'off')
-      refuse('trim', 'with even-unread a trimMaxLength or a trimMaxAgeMs: it would have nothing to go by');
-    if (trimMaxAgeMs === 0)
-      refuse('trimMaxAgeMs', 'with even-unread at least 1: entries would go as soon as they stand');
-  }
+  if (areValid('trim', 'trimMaxAgeMs') && values.trim === 'even-unread' && values.trimMaxAgeMs === 0)
+    refuse('trimMaxAgeMs', 'with even-unread at least 1: entries would go as soon as they stand');
 
   if (areValid('databaseUrl', 'postgresCaFile', 'postgresCertFile', 'postgresKeyFile')) {
     const fault = findPostgresTlsFault(values.databaseUrl, values);

@@ -26,7 +26,7 @@ import { dependentSetting, setting } from './setting-registry.ts';
 import type { OutboxMapping } from '../core/outbox-mapping.ts';
 import { isIdentifier, type TableName } from './table-name.ts';
 import { tlsSettings } from './tls-settings.ts';
-import { trimAgeMs, TRIM_SETTINGS } from './trim-settings.ts';
+import { TRIM_SETTINGS } from './trim-settings.ts';
 
 const MINUTE_MS = 60_000;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -339,7 +339,7 @@ export type CompleteValues = Omit<SettingValues, DependentKey> & {
   readonly [Key in DependentKey]: Exclude<SettingValues[Key], undefined>;
 };
 
-type DependentKey = 'metaKey' | 'deadLetterStream' | 'trimMaxAgeMs';
+type DependentKey = 'metaKey' | 'deadLetterStream';
 
 /** The secrets that a connection is made with: see currentSecret. */
 export type SecretKey = 'databaseUrl' | 'redisUrl' | 'redisSentinelPassword';
@@ -349,6 +349,7 @@ export const OUTBOX_KEYS = [
   'table',
   'stream',
   'partitions',
+  'trimMaxLength',
   ...FORMAT_KEYS,
   'columnId',
   'columnAggregateType',
@@ -359,6 +360,9 @@ export const OUTBOX_KEYS = [
 ] as const satisfies readonly SettingKey[];
 export type OutboxKey = (typeof OUTBOX_KEYS)[number];
 
+/** Of these the ones at the top are also about what no outbox names: streams of before. */
+export const SHARED_KEYS = ['trimMaxLength'] as const satisfies readonly OutboxKey[];
+
 /** One captured table: its part of the settings, whether it is the only one or an item of `outboxes`. */
 export interface OutboxSettings extends OutboxMapping {
   readonly table: TableName;
@@ -367,7 +371,7 @@ export interface OutboxSettings extends OutboxMapping {
 }
 
 /** What every other part of Walrelay is given: complete, typed, deep-frozen; plain data, since a worker gets a copy. */
-export type Settings = Omit<CompleteValues, OutboxKey> & {
+export type Settings = Omit<CompleteValues, Exclude<OutboxKey, (typeof SHARED_KEYS)[number]>> & {
   /** At least one. */
   readonly outboxes: readonly OutboxSettings[];
   /** Where those that were given as a file are read anew. */
@@ -381,5 +385,5 @@ export const settingsSchema = z
   .transform((values): CompleteValues => {
     const metaKey = values.metaKey ?? `walrelay:${values.slot}`;
     const deadLetterStream = values.deadLetterStream ?? `${metaKey}:dead-letters`;
-    return { ...values, metaKey, deadLetterStream, trimMaxAgeMs: trimAgeMs(values) };
+    return { ...values, metaKey, deadLetterStream };
   });

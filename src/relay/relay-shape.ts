@@ -1,6 +1,7 @@
 import type { OutboxSettings, Settings } from '../config/settings.ts';
 import type { EntryShape } from '../core/entry-shape.ts';
 import { compileOutbox, type EventRouter, type Outbox } from '../route/outbox.ts';
+import { StreamLengths } from '../route/stream-lengths.ts';
 import { compileAppendScript } from '../sink/append-script.ts';
 import type { Appending } from '../sink/lane.ts';
 import { packShapes } from '../sink/packed-shapes.ts';
@@ -15,6 +16,8 @@ export interface RelayShape {
   /** The number of the shape of dead letters; null where an event that can't pass halts the relay. */
   readonly letterShape: number | null;
   readonly expected: Expectations;
+  /** How long streams may become where they are trimmed. */
+  readonly streamLengths: StreamLengths;
   /** See routingIdentity. */
   readonly routing: string;
   /** One for each outbox. `laneOf` gives the number of a stream's lane. */
@@ -50,6 +53,10 @@ export function relayShape(
         return { table, columns, ...(tableOid === undefined ? {} : { tableOid }) };
       }),
     },
+    streamLengths: new StreamLengths(
+      outboxes.map(({ outbox }) => outbox.namingRoutes),
+      settings.trimMaxLength,
+    ),
     routing: routingIdentity(outboxes, { isCluster: settings.redisMode === 'cluster' }),
     createRouters: (laneOf) =>
       outboxes.map(({ outbox }, number) =>

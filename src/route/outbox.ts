@@ -1,11 +1,12 @@
 import type { EntryRoles, EntryShape } from '../core/entry-shape.ts';
-import type { OutboxMapping, RouteMapping } from '../core/outbox-mapping.ts';
+import type { LengthLimit, OutboxMapping, RouteMapping } from '../core/outbox-mapping.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { entryShape, findFormatFault, requiredValues } from './entry-format.ts';
 import { type ChosenRoute, type Condition, RouteChooser } from './route-chooser.ts';
 import { NO_ROLES } from './raw-shape.ts';
 import { type RequiredValue, RequiringRouter } from './requiring-router.ts';
 import { findNameFault, PARTITION, type ReservedNames, type Stream, StreamRouter } from './stream-router.ts';
+import type { NamingRoute } from './stream-lengths.ts';
 import { parseStreamTemplate, type StreamTemplate } from './stream-template.ts';
 
 /**
@@ -25,6 +26,8 @@ export interface Outbox {
   readonly templates: readonly StreamTemplate[];
   /** The slots that decide about the stream. */
   readonly routingSlots: readonly number[];
+  /** By which a stream's name tells how long it may become: see StreamLengths. */
+  readonly namingRoutes: readonly NamingRoute[];
   createRouter(options?: RouterOptions): EventRouter;
 }
 
@@ -69,7 +72,7 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
   const placeOf = (name: string) => roleSlot(slots, name) ?? slotOf(name);
   const routes = [
     ...mapping.routes,
-    { when: {}, stream: null, format: null, isDropped: false, staticFields: {} },
+    { when: {}, stream: null, format: null, trimMaxLength: null, isDropped: false, staticFields: {} },
   ].map((route) => ({
     conditions: Object.entries(route.when).map(
       ([name, values]): Condition => ({
@@ -104,6 +107,7 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
     shapes: targets.map(({ shape }) => shape),
     templates: targets.map(({ template }) => template),
     routingSlots: [...routingSlots],
+    namingRoutes: routes,
     createRouter: ({ laneOf, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
       const chosen = routes.map(({ conditions, target }): ChosenRoute => {
         if (target === null) return { conditions, router: null };
@@ -122,6 +126,7 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
 }
 
 interface Target {
+  readonly trimMaxLength: LengthLimit;
   readonly template: StreamTemplate;
   /** For each placeholder of the template. */
   readonly slots: readonly number[];
@@ -164,6 +169,7 @@ function compileTarget(
   if (isPartitioned && slots.aggregateId === -1)
     throw refuse('has ${partition}, and there is no columnAggregateId to make it of');
   return {
+    trimMaxLength: route.trimMaxLength ?? mapping.trimMaxLength,
     template,
     slots: used,
     partition:

@@ -15,6 +15,7 @@ export const NATIVE_OUTBOX: Outbox = compileOutbox(
     fields: {},
     staticFields: {},
     partitions: null,
+    trimMaxLength: 'off',
     format: 'native',
     cloudEventsSource: 'auto',
     debeziumConverter: 'string',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { loadSettings, type SettingSources } from '../../../src/config/load-settings.ts';
 import { settingsForLog } from '../../../src/config/settings-for-log.ts';
 import { type SettingKey, settingShape } from '../../../src/config/settings.ts';
+import { trimAgeMs } from '../../../src/config/trim-settings.ts';
 import { WalrelayError } from '../../../src/core/walrelay-error.ts';
 
 const DATABASE_URL = 'postgres://app:secret@db.internal:5432/orders';
@@ -79,6 +80,7 @@ describe('what applies', () => {
           fields: {},
           staticFields: {},
           partitions: null,
+          trimMaxLength: 'off',
           format: 'native',
           cloudEventsSource: 'auto',
           debeziumConverter: 'string',
@@ -102,7 +104,6 @@ describe('what applies', () => {
       cleanupPartitionsAhead: 3,
       trim: 'none',
       trimMaxLength: 'off',
-      trimMaxAgeMs: 'off',
       trimIgnoredGroups: [],
       trimIntervalMs: 60_000,
       trimHeldUpWarnMs: 3_600_000,
@@ -191,7 +192,10 @@ describe('what applies', () => {
   });
 
   test('what is acknowledged is kept for an hour, unless an age or a length is set', () => {
-    const trim = (env: Record<string, string>) => load({ env: { ...REQUIRED, ...env } }).trimMaxAgeMs;
+    const trim = (env: Record<string, string>) => {
+      const settings = load({ env: { ...REQUIRED, ...env } });
+      return trimAgeMs(settings, settings.trimMaxLength);
+    };
     expect(trim({ WALRELAY_TRIM: 'safe' })).toBe(3_600_000);
     expect(trim({ WALRELAY_TRIM: 'safe', WALRELAY_TRIM_MAX_LENGTH: '10' })).toBe('off');
     expect(trim({ WALRELAY_TRIM: 'safe', WALRELAY_TRIM_MAX_AGE_MS: '0' })).toBe(0);

@@ -69,6 +69,22 @@ test.each([
     'w.yaml: fields: got a map; expected',
   ],
   ['routes: [{ stream: x }]', 'w.yaml: routes: got a list; expected a list of routes'],
+  [
+    'routes: [{ when: { type: x }, trimMaxLength: 0 }]',
+    'the one at 0 has a trimMaxLength that is not a whole number',
+  ],
+  [
+    'routes: [{ when: { type: x }, drop: true, trimMaxLength: 9 }]',
+    'the one at 0 has drop and more than when',
+  ],
+  [
+    'stream: orders\nroutes: [{ when: { type: x }, trimMaxLength: 9 }]',
+    'w.yaml: trimMaxLength: the stream "orders" is given 9 and, in public.outbox, off; expected one length for a stream',
+  ],
+  [
+    'trimMaxLength: 5\noutboxes: [{ table: a, stream: s }, { table: b, stream: s, trimMaxLength: off }]',
+    'w.yaml: trimMaxLength: the stream "s" is given 5 and, in public.b, off',
+  ],
   ['routes: [{ when: { type: x }, drop: true, stream: y }]', 'the one at 0 has drop and more than when'],
 ])('%s is refused with its place', (yaml, expected) => {
   const problems = problemsOf(yaml);
@@ -85,11 +101,30 @@ test('routes are read with numbers as texts and null as NULL', () => {
       when: { tenant: ['1', null], type: ['a'] },
       stream: 'x',
       format: null,
+      trimMaxLength: null,
       isDropped: false,
       staticFields: { l: 'h' },
     },
-    { when: { type: ['b'] }, stream: null, format: null, isDropped: true, staticFields: {} },
+    {
+      when: { type: ['b'] },
+      stream: null,
+      format: null,
+      trimMaxLength: null,
+      isDropped: true,
+      staticFields: {},
+    },
   ]);
+});
+
+test('lengths are inherited from the outbox and from the top; one of them is enough for even-unread', () => {
+  const { outboxes, trimMaxLength } = load(
+    'trim: even-unread\noutboxes: [{ table: a, trimMaxLength: 5 }, { table: b, routes: [{ when: { type: x }, stream: x, trimMaxLength: 7 }] }]',
+  );
+  expect(trimMaxLength).toBe('off');
+  expect(outboxes.map((outbox) => outbox.trimMaxLength)).toEqual([5, 'off']);
+  expect(outboxes[1]?.routes[0]?.trimMaxLength).toBe(7);
+  expect(load('trimMaxLength: 3\noutboxes: [{ table: a }]').outboxes[0]?.trimMaxLength).toBe(3);
+  expect(problemsOf('trim: even-unread\noutboxes: [{ table: a }]')).toHaveLength(1);
 });
 
 test('a command finds an outbox by its name or its table, and is told of those there are', () => {
