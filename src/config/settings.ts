@@ -234,6 +234,12 @@ export const settingShape = {
     default: '16MiB',
     description: 'The largest event; the relay stops in front of a larger one.',
   }),
+  streamsMax: setting(wholeNumber({ min: 0, max: 1_000_000 }), {
+    group: 'limits',
+    default: '10000',
+    description:
+      "Streams whose names `run` makes from data; an event that would make one more can't pass. 0 for no limit.",
+  }),
   memoryBudgetBytes: setting(byteSize({ min: KiB, max: 64 * GiB }), {
     group: 'limits',
     default: '64MiB',

@@ -211,6 +211,9 @@ export const ERROR_CODES = {
   // One event that can't pass.
   EVENT_NO_ROUTE: poison('Choose a WALRELAY_STREAM that every event can fill.'),
   EVENT_STREAM_NAME: poison('Choose a WALRELAY_STREAM whose columns hold plain names.'),
+  EVENT_STREAM_LIMIT: poison(
+    'If the names are right, raise WALRELAY_STREAMS_MAX (0 for no limit); else choose a WALRELAY_STREAM of fewer different values.',
+  ),
   EVENT_INCOMPLETE: poison('Give the row its id and type, or choose another WALRELAY_FORMAT.'),
   EVENT_TOO_LARGE: poison('Raise WALRELAY_EVENT_BYTES_MAX (and the memory budget with it).'),
   DEAD_LETTER_LIMIT: poison(

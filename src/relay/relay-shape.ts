@@ -1,6 +1,6 @@
 import type { OutboxSettings, Settings } from '../config/settings.ts';
 import type { EntryShape } from '../core/entry-shape.ts';
-import { compileOutbox, type EventRouter, type Outbox } from '../route/outbox.ts';
+import { compileOutbox, type EventRouter, type Outbox, type RouterOptions } from '../route/outbox.ts';
 import { StreamLengths } from '../route/stream-lengths.ts';
 import { compileAppendScript } from '../sink/append-script.ts';
 import type { Appending } from '../sink/lane.ts';
@@ -20,8 +20,8 @@ export interface RelayShape {
   readonly streamLengths: StreamLengths;
   /** See routingIdentity. */
   readonly routing: string;
-  /** One for each outbox. `laneOf` gives the number of a stream's lane. */
-  createRouters(laneOf: (stream: string) => number): EventRouter[];
+  /** One for each outbox. `laneOf` gives the number of a stream's lane, `admit` throws for a stream that may not be. */
+  createRouters(options: Pick<RouterOptions, 'laneOf' | 'admit'>): EventRouter[];
 }
 
 export interface RelayOutbox {
@@ -58,9 +58,9 @@ export function relayShape(
       settings.trimMaxLength,
     ),
     routing: routingIdentity(outboxes, { isCluster: settings.redisMode === 'cluster' }),
-    createRouters: (laneOf) =>
+    createRouters: (options) =>
       outboxes.map(({ outbox }, number) =>
-        outbox.createRouter({ laneOf, shapeOf: (shape) => numbers[number]?.[shape] ?? 0 }),
+        outbox.createRouter({ ...options, shapeOf: (shape) => numbers[number]?.[shape] ?? 0 }),
       ),
   };
 }

@@ -30,6 +30,7 @@ import type { PoisonPolicy } from './poison-policy.ts';
 import { checkRouting } from './routing-guard.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { RelayShape } from './relay-shape.ts';
+import { openCensus } from './stream-census.ts';
 import { Streaming } from './streaming.ts';
 
 /**
@@ -245,6 +246,7 @@ export class Session {
       settings,
       shape,
       policy: this.#options.policy,
+      census: await openCensus(this.#options, redis),
       catalog,
       metrics,
       logger,

@@ -44,6 +44,8 @@ export interface OutboxSlots {
 export interface RouterOptions {
   /** The number of a stream's lane; without it, all are of one. */
   readonly laneOf?: ((stream: string) => number) | undefined;
+  /** Throws for a name from data that may not become a stream. */
+  readonly admit?: ((stream: string) => void) | undefined;
   /** The number by which the relay knows one of the outbox's shapes; without it, its own. */
   readonly shapeOf?: ((shape: number) => number) | undefined;
 }
@@ -108,12 +110,19 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
     templates: targets.map(({ template }) => template),
     routingSlots: [...routingSlots],
     namingRoutes: routes,
-    createRouter: ({ laneOf, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
+    createRouter: ({ laneOf, admit, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
       const chosen = routes.map(({ conditions, target }): ChosenRoute => {
         if (target === null) return { conditions, router: null };
         const { template, slots: used, partition, required } = target;
         const shape = shapeOf(targets.indexOf(target));
-        const router = new StreamRouter(template, used, { reserved, laneOf, shape, partition });
+        const isOfData = used.some((slot) => slot !== PARTITION);
+        const router = new StreamRouter(template, used, {
+          reserved,
+          laneOf,
+          admit: isOfData ? admit : undefined,
+          shape,
+          partition,
+        });
         return {
           conditions,
           router: required.length === 0 ? router : new RequiringRouter(router, required, columns),

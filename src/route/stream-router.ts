@@ -24,6 +24,7 @@ export class StreamRouter {
   readonly #slots: readonly number[];
   readonly #reserved: ReservedNames;
   readonly #laneOf: (name: string) => number;
+  readonly #admit: StreamOptions['admit'];
   readonly #shape: number;
   readonly #partition: StreamOptions['partition'];
   /** Known streams by the latin1 reading of their routing bytes. */
@@ -41,6 +42,7 @@ export class StreamRouter {
     this.#slots = slots;
     this.#reserved = options.reserved;
     this.#laneOf = options.laneOf ?? (() => 0);
+    this.#admit = options.admit;
     this.#shape = options.shape ?? 0;
     this.#partition = options.partition;
     if (slots.length === 0) this.#lastStream = this.#create('', template.text);
@@ -93,6 +95,7 @@ export class StreamRouter {
     if (fault !== null) {
       throw new WalrelayError('EVENT_STREAM_NAME', `the event's stream name ${shorten(name)} ${fault}`);
     }
+    this.#admit?.(name);
     // Names come from data: bounded, so that a hostile producer can't fill the relay's memory.
     if (this.#streams.size >= KNOWN_STREAMS_MAX) this.#streams.clear();
     const stream: Stream = { name, lane: this.#laneOf(name), shape: this.#shape, batchSeq: -1, keyIndex: -1 };
@@ -130,6 +133,8 @@ export interface ReservedNames {
 export interface StreamOptions {
   readonly reserved: ReservedNames;
   readonly laneOf?: ((stream: string) => number) | undefined;
+  /** Throws for a proper name that may not become a stream all the same. Asked at least once for each. */
+  readonly admit?: ((stream: string) => void) | undefined;
   readonly shape?: number | undefined;
   /** What `${partition}` is made of. */
   readonly partition?: { readonly slot: number; readonly count: number } | undefined;

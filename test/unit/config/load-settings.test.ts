@@ -113,6 +113,7 @@ describe('what applies', () => {
       batchEventsMax: 512,
       batchBytesMax: 262_144,
       inFlightBatchesMax: 4,
+      streamsMax: 10_000,
       eventBytesMax: 16 * 1024 ** 2,
       memoryBudgetBytes: 64 * 1024 ** 2,
       redisTimeoutMs: 10_000,
