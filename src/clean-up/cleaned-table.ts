@@ -43,6 +43,7 @@ export interface TablePartition {
 
 export interface CleaningPlace {
   readonly settings: Settings;
+  readonly outbox: OutboxSettings;
   /** A table that is renamed is still the one. */
   readonly tableOid: number;
   /** Of the session's walsender: the slot is this session's as long as it is held by it. */
@@ -55,16 +56,14 @@ export async function readCleanedTable(
   connection: CleaningConnection,
   place: CleaningPlace,
 ): Promise<CleanedTable> {
-  const { settings, tableOid } = place;
-  // Several outboxes are not cleaned up: the settings refuse it.
-  const [outbox] = settings.outboxes as [OutboxSettings];
+  const { outbox, tableOid } = place;
   const timeColumn = outbox.columnTime;
   const [row] = await connection.rows(factsSql(place, timeColumn));
   const facts = JSON.parse(row?.[0] ?? 'null') as TableFacts | null;
   if (facts === null)
     throw new WalrelayError('TABLE_MISSING', `the table ${quoteQualified(outbox.table)} is gone`);
   const name = quoteQualified(facts);
-  checkPrivileges(facts, name, settings.cleanup, outbox);
+  checkPrivileges(facts, name, outbox);
   checkDeletes(facts, name);
   if (timeColumn !== null) checkTimeColumn(facts, name, timeColumn);
   const table: CleanedTable = {
@@ -86,16 +85,11 @@ export async function readCleanedTable(
       name: quoteQualified({ schema, name: leaf }),
     })),
   };
-  if (settings.cleanup === 'partitions') checkPartitioned(table);
+  if (outbox.cleanup === 'partitions') checkPartitioned(table);
   return table;
 }
 
-function checkPrivileges(
-  facts: TableFacts,
-  name: string,
-  cleanup: Settings['cleanup'],
-  { columnId }: OutboxSettings,
-): void {
+function checkPrivileges(facts: TableFacts, name: string, { cleanup, columnId }: OutboxSettings): void {
   const role = quoteIdentifier(facts.user);
   const refuse = (hint: string) =>
     new WalrelayError('PG_PRIVILEGE', `the role ${facts.user} may not clean up the table ${name}`, { hint });

@@ -16,8 +16,8 @@ export function deleteBatchSql(
   note: CleanUpNote,
   partition?: string,
 ): string | null {
-  const { settings } = place;
-  const ripe = ripeSql(table, note, settings.cleanupRetentionMs);
+  const { settings, outbox } = place;
+  const ripe = ripeSql(table, note, outbox.cleanupRetentionMs);
   if (ripe === null || table.confirmedXid === null) return null;
   const since = settings.cleanupOlderRows === 'delete' ? 'true' : isSinceSql('o', table, note);
   if (since === null) throw tooLongAgo(table);

@@ -1,9 +1,12 @@
 import type { LengthLimit } from '../core/outbox-mapping.ts';
 import type { CompleteValues, OutboxSettings, SettingKey } from './settings.ts';
 
-/** Something about the outboxes that doesn't fit; without a key, about what only the file can say. */
+/** Something about the outboxes that doesn't fit. */
 export interface OutboxProblem {
-  readonly key: SettingKey | null;
+  /** Null: about all of them. */
+  readonly outbox: string | null;
+  readonly key: SettingKey | 'routes';
+  /** What was expected. */
   readonly message: string;
 }
 
@@ -12,7 +15,35 @@ export function findOutboxProblems(
   values: CompleteValues,
   outboxes: readonly OutboxSettings[],
 ): readonly OutboxProblem[] {
-  return [...findTrimProblems(values, outboxes), ...findLengthConflicts(outboxes)];
+  return [
+    ...outboxes.flatMap((outbox) => findCleanUpProblems(values, outbox)),
+    ...findTrimProblems(values, outboxes),
+    ...findLengthConflicts(outboxes),
+  ];
+}
+
+function findCleanUpProblems(
+  { auditIntervalMs }: CompleteValues,
+  { name, cleanup, cleanupRetentionMs, columnTime }: OutboxSettings,
+): readonly OutboxProblem[] {
+  const problems: OutboxProblem[] = [];
+  if (cleanup !== 'none' && auditIntervalMs > 0 && cleanupRetentionMs < AUDIT_ROUNDS_KEPT * auditIntervalMs) {
+    problems.push({
+      outbox: name,
+      key: 'cleanupRetentionMs',
+      message:
+        `at least ${AUDIT_ROUNDS_KEPT} x auditIntervalMs (${auditIntervalMs}): a row that goes before it was audited ` +
+        'is one whose loss nobody sees',
+    });
+  }
+  if (cleanup === 'partitions' && columnTime === null) {
+    problems.push({
+      outbox: name,
+      key: 'columnTime',
+      message: 'the column that the table is partitioned by, for cleanup=partitions',
+    });
+  }
+  return problems;
 }
 
 function findTrimProblems(
@@ -27,6 +58,7 @@ function findTrimProblems(
   if (lengths.some((length) => length !== 'off')) return [];
   return [
     {
+      outbox: null,
       key: 'trim',
       message: 'with even-unread a trimMaxLength or a trimMaxAgeMs: it would have nothing to go by',
     },
@@ -47,10 +79,14 @@ function findLengthConflicts(outboxes: readonly OutboxSettings[]): readonly Outb
       known.set(text, other);
       if (other === length) continue;
       problems.set(text, {
-        key: null,
-        message: `trimMaxLength: the stream ${JSON.stringify(text)} is given ${other} and, in ${name}, ${length}; expected one length for a stream`,
+        outbox: null,
+        key: 'routes',
+        message: `one trimMaxLength for a stream; ${JSON.stringify(text)} is given ${other} and, in ${name}, ${length}`,
       });
     }
   }
   return [...problems.values()];
 }
+
+/** A row is judged a round after it was inserted; one more for a round that is late. */
+const AUDIT_ROUNDS_KEPT = 3;

@@ -73,13 +73,14 @@ export function loadSettings(sources: SettingSources): Settings {
     show: showValue,
   });
   problems.push(...outboxProblems);
-  if (result.success && result.data.cleanup !== 'none' && outboxes.length > 1)
-    problems.push(`${file.path}: outboxes: cleanup is about one table; expected none with several outboxes`);
-  if (result.success && problems.length === 0) {
-    for (const { key, message } of findOutboxProblems(result.data, outboxes)) {
+  if (result.success && outboxProblems.length === 0) {
+    for (const { outbox, key, message } of findOutboxProblems(result.data, outboxes)) {
       const row = rows.find((one) => one.key === key);
+      const isOfList = outbox !== null && file.values.has(OUTBOXES_KEY);
       problems.push(
-        row === undefined ? `${file.path}: ${message}` : describeProblem(row, given.get(row.key), message),
+        row === undefined || isOfList
+          ? `${file.path}: ${isOfList ? `outboxes: ${outbox}.` : ''}${key}: expected ${message}`
+          : describeProblem(row, given.get(row.key), message),
       );
     }
   }

@@ -356,6 +356,8 @@ export const OUTBOX_KEYS = [
   'stream',
   'partitions',
   'trimMaxLength',
+  'cleanup',
+  'cleanupRetentionMs',
   ...FORMAT_KEYS,
   'columnId',
   'columnAggregateType',
@@ -374,6 +376,9 @@ export interface OutboxSettings extends OutboxMapping {
   readonly table: TableName;
   /** The column that says when a row was inserted; null where there is none. */
   readonly columnTime: string | null;
+  /** What becomes of its confirmed rows, and after how long. */
+  readonly cleanup: SettingValues['cleanup'];
+  readonly cleanupRetentionMs: number;
 }
 
 /** What every other part of Walrelay is given: complete, typed, deep-frozen; plain data, since a worker gets a copy. */

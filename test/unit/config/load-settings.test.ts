@@ -81,6 +81,8 @@ describe('what applies', () => {
           staticFields: {},
           partitions: null,
           trimMaxLength: 'off',
+          cleanup: 'none',
+          cleanupRetentionMs: 604_800_000,
           format: 'native',
           cloudEventsSource: 'auto',
           debeziumConverter: 'string',
@@ -95,8 +97,6 @@ describe('what applies', () => {
       pollAfter: 'delete',
       pollMarkColumn: 'published_at',
       pollListenChannel: 'off',
-      cleanup: 'none',
-      cleanupRetentionMs: 604_800_000,
       cleanupOlderRows: 'keep',
       cleanupIntervalMs: 10_000,
       cleanupBatchRowsMax: 1000,
@@ -306,7 +306,9 @@ describe('what is refused', () => {
     ]);
     // Without a clean-up nothing has to fit it.
     const fits = { ...rounds, WALRELAY_CLEANUP: 'none', WALRELAY_CLEANUP_RETENTION_MS: '0' };
-    expect(loadSettings({ env: fits, flags: {}, readFile: () => '' }).cleanupRetentionMs).toBe(0);
+    expect(loadSettings({ env: fits, flags: {}, readFile: () => '' }).outboxes[0]).toMatchObject({
+      cleanupRetentionMs: 0,
+    });
   });
 
   test('rules between settings are checked even while another setting is refused', () => {

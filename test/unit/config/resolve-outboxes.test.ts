@@ -79,11 +79,11 @@ test.each([
   ],
   [
     'stream: orders\nroutes: [{ when: { type: x }, trimMaxLength: 9 }]',
-    'w.yaml: trimMaxLength: the stream "orders" is given 9 and, in public.outbox, off; expected one length for a stream',
+    'w.yaml: routes: expected one trimMaxLength for a stream; "orders" is given 9 and, in public.outbox, off',
   ],
   [
     'trimMaxLength: 5\noutboxes: [{ table: a, stream: s }, { table: b, stream: s, trimMaxLength: off }]',
-    'w.yaml: trimMaxLength: the stream "s" is given 5 and, in public.b, off',
+    'w.yaml: routes: expected one trimMaxLength for a stream; "s" is given 5 and, in public.b, off',
   ],
   ['routes: [{ when: { type: x }, drop: true, stream: y }]', 'the one at 0 has drop and more than when'],
 ])('%s is refused with its place', (yaml, expected) => {
@@ -125,6 +125,26 @@ test('lengths are inherited from the outbox and from the top; one of them is eno
   expect(outboxes[1]?.routes[0]?.trimMaxLength).toBe(7);
   expect(load('trimMaxLength: 3\noutboxes: [{ table: a }]').outboxes[0]?.trimMaxLength).toBe(3);
   expect(problemsOf('trim: even-unread\noutboxes: [{ table: a }]')).toHaveLength(1);
+});
+
+test('each outbox may have a clean-up of its own; what does not fit is told with the outbox', () => {
+  const { outboxes } = load(
+    'cleanup: delete\noutboxes: [{ table: a }, { table: b, cleanup: partitions, cleanupRetentionMs: 5 }, { table: c, cleanup: none }]',
+  );
+  expect(outboxes.map(({ cleanup, cleanupRetentionMs }) => [cleanup, cleanupRetentionMs])).toEqual([
+    ['delete', 604_800_000],
+    ['partitions', 5],
+    ['none', 604_800_000],
+  ]);
+  const problems = problemsOf(
+    'auditIntervalMs: 1000\noutboxes: [{ table: a, cleanup: delete, cleanupRetentionMs: 2999 }, { name: b, table: b, cleanup: partitions, columnTime: none }, { table: c }]',
+  );
+  expect(problems).toEqual([
+    expect.stringContaining(
+      'w.yaml: outboxes: public.a.cleanupRetentionMs: expected at least 3 x auditIntervalMs',
+    ),
+    'w.yaml: outboxes: b.columnTime: expected the column that the table is partitioned by, for cleanup=partitions',
+  ]);
 });
 
 test('a command finds an outbox by its name or its table, and is told of those there are', () => {
