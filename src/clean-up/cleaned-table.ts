@@ -1,4 +1,5 @@
 import type { OutboxSettings, Settings } from '../config/settings.ts';
+import { nameSetting } from '../core/name-setting.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import type { CleaningConnection } from './cleaning-connection.ts';
@@ -65,7 +66,7 @@ export async function readCleanedTable(
   const name = quoteQualified(facts);
   checkPrivileges(facts, name, outbox);
   checkDeletes(facts, name);
-  if (timeColumn !== null) checkTimeColumn(facts, name, timeColumn);
+  if (timeColumn !== null) checkTimeColumn(facts, name, timeColumn, outbox);
   const table: CleanedTable = {
     oid: tableOid,
     name,
@@ -85,7 +86,7 @@ export async function readCleanedTable(
       name: quoteQualified({ schema, name: leaf }),
     })),
   };
-  if (outbox.cleanup === 'partitions') checkPartitioned(table);
+  if (outbox.cleanup === 'partitions') checkPartitioned(table, outbox);
   return table;
 }
 
@@ -131,9 +132,10 @@ function checkDeletes({ deletesSentBy, hasIdentity }: TableFacts, name: string):
   );
 }
 
-function checkTimeColumn(facts: TableFacts, name: string, column: string): void {
+function checkTimeColumn(facts: TableFacts, name: string, column: string, outbox: OutboxSettings): void {
   const hint =
-    'Name a column of the type timestamptz, filled by Postgres (DEFAULT now()): WALRELAY_COLUMN_TIME; if there is none, none.';
+    `Name a column of the type timestamptz, filled by Postgres (DEFAULT now()): ${nameSetting(outbox, 'columnTime')}; ` +
+    'if there is none, none.';
   if (facts.timeType === null) {
     throw new WalrelayError('COLUMN_MISSING', `the table ${name} has no column ${column}`, { hint });
   }
@@ -145,13 +147,13 @@ function checkTimeColumn(facts: TableFacts, name: string, column: string): void 
   );
 }
 
-function checkPartitioned({ name, rangeColumns, timeColumn }: CleanedTable): void {
+function checkPartitioned({ name, rangeColumns, timeColumn }: CleanedTable, outbox: OutboxSettings): void {
   if (timeColumn !== null && rangeColumns?.length === 1 && rangeColumns[0] === timeColumn) return;
   throw new WalrelayError(
     'TABLE_UNSUITABLE',
     `the table ${name} is not partitioned by range of its time column (${timeColumn ?? 'none'})`,
     {
-      hint: 'WALRELAY_CLEANUP=delete suits any table; postgres/outbox-partitioned.sql makes one that is partitioned by day.',
+      hint: `delete (${nameSetting(outbox, 'cleanup')}) suits any table; postgres/outbox-partitioned.sql makes one that is partitioned by day.`,
     },
   );
 }

@@ -52,7 +52,17 @@ function loggableOutboxes(outboxes: readonly OutboxSettings[]): Record<string, s
     const list = outboxes.map(({ name, table, stream }) => `${name}: ${formatTableName(table)} -> ${stream}`);
     return { outboxes: list.join(', ') };
   }
-  const { table, columnId, fields, staticFields, routes, name: _, trimMaxLength: __, ...rest } = only;
+  const {
+    table,
+    columnId,
+    fields,
+    staticFields,
+    routes,
+    name: _,
+    place: __,
+    trimMaxLength: ___,
+    ...rest
+  } = only;
   const columns = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, value ?? 'none']));
   const more = {
     fields: Object.keys(fields).join(','),

@@ -23,6 +23,8 @@ export type LengthLimit = number | 'off';
 export interface OutboxMapping {
   /** What errors, logs and `--outbox` call it. */
   readonly name: string;
+  /** Where its settings stand, if in a list; null: it is the one of the flat settings. */
+  readonly place: OutboxPlace | null;
   /** One, or several that identify an event together: joined with `:` in this order. */
   readonly columnId: readonly string[];
   readonly columnType: string | null;
@@ -47,6 +49,13 @@ export interface OutboxMapping {
   readonly trimMaxLength: LengthLimit;
   /** The first that fits an event decides about it; one that none fits goes to `stream`. */
   readonly routes: readonly RouteMapping[];
+}
+
+/** An item of the list in a configuration file. */
+export interface OutboxPlace {
+  readonly file: string;
+  /** `outboxes[1]` */
+  readonly item: string;
 }
 
 export interface RouteMapping {

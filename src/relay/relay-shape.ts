@@ -48,9 +48,9 @@ export function relayShape(
     expected: {
       publication: settings.publication,
       slot: settings.slot,
-      tables: outboxes.map(({ settings: { name, table }, outbox: { columns } }) => {
+      tables: outboxes.map(({ settings: { name, table, place }, outbox: { columns } }) => {
         const tableOid = renamedOids.get(name);
-        return { table, columns, ...(tableOid === undefined ? {} : { tableOid }) };
+        return { table, columns, place, ...(tableOid === undefined ? {} : { tableOid }) };
       }),
     },
     streamLengths: new StreamLengths(

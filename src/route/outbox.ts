@@ -1,4 +1,5 @@
 import type { EntryRoles, EntryShape } from '../core/entry-shape.ts';
+import { nameSetting } from '../core/name-setting.ts';
 import type { LengthLimit, OutboxMapping, RouteMapping } from '../core/outbox-mapping.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { entryShape, findFormatFault, requiredValues } from './entry-format.ts';
@@ -75,7 +76,7 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
   const routes = [
     ...mapping.routes,
     { when: {}, stream: null, format: null, trimMaxLength: null, isDropped: false, staticFields: {} },
-  ].map((route) => ({
+  ].map((route, number) => ({
     conditions: Object.entries(route.when).map(
       ([name, values]): Condition => ({
         slot: placeOf(name),
@@ -83,7 +84,9 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
         fitsNull: values.includes(null),
       }),
     ),
-    target: route.isDropped ? null : compileTarget(mapping, route, { placeOf, slots, reserved }),
+    target: route.isDropped
+      ? null
+      : compileTarget(mapping, { ...route, number }, { placeOf, slots, reserved }),
   }));
   const targets = routes.flatMap(({ target }) => target ?? []);
   const routingSlots = new Set([
@@ -113,7 +116,7 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
     createRouter: ({ laneOf, admit, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
       const chosen = routes.map(({ conditions, target }): ChosenRoute => {
         if (target === null) return { conditions, router: null };
-        const { template, slots: used, partition, required } = target;
+        const { template, slots: used, partition, required, setting } = target;
         const shape = shapeOf(targets.indexOf(target));
         const isOfData = used.some((slot) => slot !== PARTITION);
         const router = new StreamRouter(template, used, {
@@ -121,6 +124,7 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
           laneOf,
           admit: isOfData ? admit : undefined,
           shape,
+          setting,
           partition,
         });
         return {
@@ -135,6 +139,8 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
 }
 
 interface Target {
+  /** What the template's setting is called. */
+  readonly setting: string;
   readonly trimMaxLength: LengthLimit;
   readonly template: StreamTemplate;
   /** For each placeholder of the template. */
@@ -147,7 +153,7 @@ interface Target {
 
 function compileTarget(
   mapping: OutboxMapping,
-  route: RouteMapping,
+  route: RouteMapping & { readonly number: number },
   {
     placeOf,
     slots,
@@ -178,6 +184,7 @@ function compileTarget(
   if (isPartitioned && slots.aggregateId === -1)
     throw refuse('has ${partition}, and there is no columnAggregateId to make it of');
   return {
+    setting: nameSetting(mapping, route.stream === null ? 'stream' : `routes[${route.number}].stream`),
     trimMaxLength: route.trimMaxLength ?? mapping.trimMaxLength,
     template,
     slots: used,

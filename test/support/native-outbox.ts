@@ -7,6 +7,7 @@ import { packShapes } from '../../src/sink/packed-shapes.ts';
 export const NATIVE_OUTBOX: Outbox = compileOutbox(
   {
     name: 'public.outbox',
+    place: null,
     columnId: ['id'],
     columnType: 'type',
     columnAggregateType: 'aggregatetype',

@@ -69,6 +69,7 @@ describe('what applies', () => {
       outboxes: [
         {
           name: 'public.outbox',
+          place: null,
           table: { schema: 'public', name: 'outbox' },
           stream: 'outbox.${aggregatetype}',
           columnId: ['id'],

@@ -2,6 +2,9 @@ import { expect, test } from 'vitest';
 import { loadSettings } from '../../../src/config/load-settings.ts';
 import { selectOutbox, selectOutboxes } from '../../../src/config/select-outbox.ts';
 import type { Settings } from '../../../src/config/settings.ts';
+import type { OutboxMapping } from '../../../src/core/outbox-mapping.ts';
+import type { WalrelayError } from '../../../src/core/walrelay-error.ts';
+import { compileOutbox } from '../../../src/route/outbox.ts';
 
 function load(yaml: string, env: Record<string, string> = {}): Settings {
   return loadSettings({
@@ -145,6 +148,25 @@ test('each outbox may have a clean-up of its own; what does not fit is told with
     ),
     'w.yaml: outboxes: b.columnTime: expected the column that the table is partitioned by, for cleanup=partitions',
   ]);
+});
+
+test('an event that no template fits is told with the place of the template in the file', () => {
+  const settings = load(
+    'outboxes:\n  - { table: a, stream: a }\n  - table: b\n    stream: "b.${type}"\n    routes: [{ when: { aggregatetype: x }, drop: true }, { when: { aggregatetype: y }, stream: "y.${type}" }]',
+  );
+  const router = compileOutbox(settings.outboxes[1] as OutboxMapping, settings).createRouter();
+  const hintOf = (kind: string) => {
+    try {
+      router.route(Buffer.from(kind), Int32Array.of(0, 0, 0, 0, 0), Int32Array.of(-1, -1, 1, -1, -1));
+    } catch (error) {
+      return (error as WalrelayError).hint;
+    }
+    return null;
+  };
+  expect(hintOf('z')).toBe('Choose a stream that every event can fill: outboxes[1].stream in w.yaml.');
+  expect(hintOf('y')).toBe(
+    'Choose a stream that every event can fill: outboxes[1].routes[1].stream in w.yaml.',
+  );
 });
 
 test('a command finds an outbox by its name or its table, and is told of those there are', () => {
