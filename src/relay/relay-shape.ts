@@ -5,6 +5,7 @@ import { StreamLengths } from '../route/stream-lengths.ts';
 import { compileAppendScript } from '../sink/append-script.ts';
 import type { Appending } from '../sink/lane.ts';
 import { packShapes } from '../sink/packed-shapes.ts';
+import { formatIdentity } from './lane-notes.ts';
 import { routingIdentity } from './routing-guard.ts';
 import type { Expectations } from '../source/preflight.ts';
 
@@ -20,6 +21,8 @@ export interface RelayShape {
   readonly streamLengths: StreamLengths;
   /** See routingIdentity. */
   readonly routing: string;
+  /** See formatIdentity. */
+  readonly formats: string;
   /** One for each outbox. `laneOf` gives the number of a stream's lane, `admit` throws for a stream that may not be. */
   createRouters(options: Pick<RouterOptions, 'laneOf' | 'admit'>): EventRouter[];
 }
@@ -58,6 +61,7 @@ export function relayShape(
       settings.trimMaxLength,
     ),
     routing: routingIdentity(outboxes, { isCluster: settings.redisMode === 'cluster' }),
+    formats: formatIdentity(outboxes),
     createRouters: (options) =>
       outboxes.map(({ outbox }, number) =>
         outbox.createRouter({ ...options, shapeOf: (shape) => numbers[number]?.[shape] ?? 0 }),
