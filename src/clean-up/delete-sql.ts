@@ -43,7 +43,8 @@ function ripeSql(table: CleanedTable, note: CleanUpNote, outbox: OutboxSettings)
   if (table.timeColumn !== null) {
     return `o.${quoteIdentifier(table.timeColumn)} < ${timeLiteral(table, table.nowUs - retentionMs * 1000)}`;
   }
-  const xid = note.ripe(table.nowUs / 1000, retentionMs);
+  // As the note has it, in whole milliseconds: without a retention, the horizon of this very look is ripe.
+  const xid = note.ripe(Math.ceil(table.nowUs / 1000), retentionMs);
   if (xid === null) return null;
   if (!isWithinReach(xid, table.nextXid)) throw tooLongAgo(table, outbox);
   return `age(o.xmin) > age('${rowXid(xid)}'::xid)`;

@@ -40,11 +40,10 @@ outboxes:
   - { table: ledger, stream: ${outbox.name}.ledger, cleanup: none }
 `,
   );
-  for (const table of ['orders', 'ledger'])
+  for (const table of ['orders', 'invoices', 'ledger'])
     await outbox.query(
       `CREATE TABLE ${table} (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), ${COLUMNS}, created_at timestamptz DEFAULT now())`,
     );
-  await outbox.query(`CREATE TABLE invoices (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), ${COLUMNS})`);
   await outbox.query(EVENTS_SQL);
   await noteWhatGoes(outbox);
   await outbox.init();
@@ -100,7 +99,7 @@ async function expectConfirmedBefore(outbox: Outbox): Promise<Record<string, num
     source: string;
     id: string;
     confirmed: string;
-  }>('SELECT source, id::text, confirmed::text FROM gone')) {
+  }>('SELECT DISTINCT ON (id) source, id::text, confirmed::text FROM gone ORDER BY id, confirmed')) {
     const commitLsn = commits.get(id);
     expect(commitLsn).toBeDefined();
     expect(parseLsn(confirmed) > (commitLsn as bigint)).toBe(true);
@@ -148,7 +147,11 @@ test('each table goes by its own settings, and no row of any before it is confir
   expect(await dayPartitions(outbox)).toContain(today);
   later.daysAhead = 3;
   await waitForHorizon(outbox);
-  await waitFor('the partition of today to go', async () => !(await dayPartitions(outbox)).includes(today));
+  // The relay, for which it is today, makes that one again, and it goes again.
+  await waitFor(
+    'the partition of today to go',
+    async () => (await outbox.query("SELECT FROM gone WHERE source = 'events'")).length > 0,
+  );
   expect(await expectConfirmedBefore(outbox)).toMatchObject({ events: 32 });
   expect(await countRows(outbox, 'ledger')).toBe(32);
   expect(daemon.log.filter(({ msg }) => msg === FAILED)).toEqual([]);
