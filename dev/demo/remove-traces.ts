@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
+import { namesKey } from '../../src/sink/stream-names.ts';
 import { quoteIdentifier } from '../../src/source/sql.ts';
 import { type DemoPlace, streamNames } from './demo-place.ts';
 
@@ -55,7 +56,7 @@ async function removeFromRedis(place: DemoPlace): Promise<void> {
   redis.on('error', () => undefined);
   await redis.connect();
   try {
-    await redis.del(...streamNames(place), place.metaKey);
+    await redis.del(...streamNames(place), place.metaKey, namesKey(place.metaKey));
   } finally {
     redis.disconnect();
   }

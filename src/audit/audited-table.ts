@@ -1,4 +1,5 @@
 import type { OutboxSettings } from '../config/settings.ts';
+import { nameSetting } from '../core/name-setting.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { compileOutbox, type Outbox, requireIds } from '../route/outbox.ts';
 import type { ReservedNames } from '../route/stream-router.ts';
@@ -64,7 +65,8 @@ export async function readAuditedTable(
   }
   if (timeColumn !== null && !needsTime && !types.has(timeColumn)) timeColumn = null;
   const timeType = timeColumn === null ? '' : (types.get(timeColumn) ?? '');
-  if (timeColumn !== null && !TIME_TYPES.includes(timeType)) throw timeless(name, timeColumn, timeType);
+  if (timeColumn !== null && !TIME_TYPES.includes(timeType))
+    throw timeless(name, timeColumn, timeType, nameSetting(settings, 'columnTime'));
   const isRaw = facts.serverEncoding === 'SQL_ASCII';
   const isBytea = (column: string) => types.get(column) === 'bytea';
   return {
@@ -84,13 +86,13 @@ export async function readAuditedTable(
 
 const TIME_TYPES: readonly string[] = ['timestamp with time zone', 'timestamp without time zone', 'date'];
 
-function timeless(name: string, column: string, type: string): WalrelayError {
+function timeless(name: string, column: string, type: string, setting: string): WalrelayError {
   return type === ''
     ? new WalrelayError('COLUMN_MISSING', `the table ${name} has no column ${column}`, {
-        hint: 'Name the column that says when a row was inserted: WALRELAY_COLUMN_TIME, or --column-time; if there is none, none.',
+        hint: `Name the column that says when a row was inserted: ${setting}, or --column-time; if there is none, none.`,
       })
     : new WalrelayError('COLUMN_UNSUITABLE', `the column ${column} of ${name} is no time but ${type}`, {
-        hint: 'Name a column of the type timestamptz, filled by Postgres (DEFAULT now()): WALRELAY_COLUMN_TIME, or --column-time.',
+        hint: `Name a column of the type timestamptz, filled by Postgres (DEFAULT now()): ${setting}, or --column-time.`,
       });
 }
 

@@ -340,7 +340,7 @@ function oddities(rows: readonly FoundRow[], entries: readonly ExplainedEntry[])
   const isElsewhere = ({ stream, origin }: ExplainedEntry) =>
     origin !== 'replayed' && !homes.includes(stream);
   if (homes.length > 0 && entries.some(isElsewhere)) {
-    remarks.push(`The row is routed to ${homes[0]} now: WALRELAY_STREAM or the row was changed since.`);
+    remarks.push(`The row is routed to ${homes[0]} now: the settings or the row were changed since.`);
   }
   return remarks;
 }

@@ -1,4 +1,5 @@
 import type { OutboxSettings, Settings } from '../config/settings.ts';
+import { nameSetting } from '../core/name-setting.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
 import type { CleaningConnection } from './cleaning-connection.ts';
@@ -43,6 +44,7 @@ export interface TablePartition {
 
 export interface CleaningPlace {
   readonly settings: Settings;
+  readonly outbox: OutboxSettings;
   /** A table that is renamed is still the one. */
   readonly tableOid: number;
   /** Of the session's walsender: the slot is this session's as long as it is held by it. */
@@ -55,18 +57,16 @@ export async function readCleanedTable(
   connection: CleaningConnection,
   place: CleaningPlace,
 ): Promise<CleanedTable> {
-  const { settings, tableOid } = place;
-  // Several outboxes are not cleaned up: the settings refuse it.
-  const [outbox] = settings.outboxes as [OutboxSettings];
+  const { outbox, tableOid } = place;
   const timeColumn = outbox.columnTime;
   const [row] = await connection.rows(factsSql(place, timeColumn));
   const facts = JSON.parse(row?.[0] ?? 'null') as TableFacts | null;
   if (facts === null)
     throw new WalrelayError('TABLE_MISSING', `the table ${quoteQualified(outbox.table)} is gone`);
   const name = quoteQualified(facts);
-  checkPrivileges(facts, name, settings.cleanup, outbox);
+  checkPrivileges(facts, name, outbox);
   checkDeletes(facts, name);
-  if (timeColumn !== null) checkTimeColumn(facts, name, timeColumn);
+  if (timeColumn !== null) checkTimeColumn(facts, name, timeColumn, outbox);
   const table: CleanedTable = {
     oid: tableOid,
     name,
@@ -86,16 +86,11 @@ export async function readCleanedTable(
       name: quoteQualified({ schema, name: leaf }),
     })),
   };
-  if (settings.cleanup === 'partitions') checkPartitioned(table);
+  if (outbox.cleanup === 'partitions') checkPartitioned(table, outbox);
   return table;
 }
 
-function checkPrivileges(
-  facts: TableFacts,
-  name: string,
-  cleanup: Settings['cleanup'],
-  { columnId }: OutboxSettings,
-): void {
+function checkPrivileges(facts: TableFacts, name: string, { cleanup, columnId }: OutboxSettings): void {
   const role = quoteIdentifier(facts.user);
   const refuse = (hint: string) =>
     new WalrelayError('PG_PRIVILEGE', `the role ${facts.user} may not clean up the table ${name}`, { hint });
@@ -137,9 +132,10 @@ function checkDeletes({ deletesSentBy, hasIdentity }: TableFacts, name: string):
   );
 }
 
-function checkTimeColumn(facts: TableFacts, name: string, column: string): void {
+function checkTimeColumn(facts: TableFacts, name: string, column: string, outbox: OutboxSettings): void {
   const hint =
-    'Name a column of the type timestamptz, filled by Postgres (DEFAULT now()): WALRELAY_COLUMN_TIME; if there is none, none.';
+    `Name a column of the type timestamptz, filled by Postgres (DEFAULT now()): ${nameSetting(outbox, 'columnTime')}; ` +
+    'if there is none, none.';
   if (facts.timeType === null) {
     throw new WalrelayError('COLUMN_MISSING', `the table ${name} has no column ${column}`, { hint });
   }
@@ -151,13 +147,13 @@ function checkTimeColumn(facts: TableFacts, name: string, column: string): void 
   );
 }
 
-function checkPartitioned({ name, rangeColumns, timeColumn }: CleanedTable): void {
+function checkPartitioned({ name, rangeColumns, timeColumn }: CleanedTable, outbox: OutboxSettings): void {
   if (timeColumn !== null && rangeColumns?.length === 1 && rangeColumns[0] === timeColumn) return;
   throw new WalrelayError(
     'TABLE_UNSUITABLE',
     `the table ${name} is not partitioned by range of its time column (${timeColumn ?? 'none'})`,
     {
-      hint: 'WALRELAY_CLEANUP=delete suits any table; postgres/outbox-partitioned.sql makes one that is partitioned by day.',
+      hint: `delete (${nameSetting(outbox, 'cleanup')}) suits any table; postgres/outbox-partitioned.sql makes one that is partitioned by day.`,
     },
   );
 }

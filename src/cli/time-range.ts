@@ -1,5 +1,6 @@
 import type { TimeRange } from '../audit/row-sql.ts';
 import type { OutboxSettings } from '../config/settings.ts';
+import { nameSetting } from '../core/name-setting.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 
 export interface RangeOptions {
@@ -11,7 +12,7 @@ export interface RangeOptions {
 /** What `--from`, `--to` and `--last` say together. Throws CONFIG_INVALID when they contradict each other. */
 export function timeRange(
   { from, to, last }: RangeOptions,
-  outboxes: readonly Pick<OutboxSettings, 'columnTime'>[],
+  outboxes: readonly Pick<OutboxSettings, 'columnTime' | 'place'>[],
   nowMs: number,
 ): TimeRange {
   if (last !== undefined && (from !== undefined || to !== undefined)) {
@@ -19,9 +20,10 @@ export function timeRange(
   }
   const fromUs = last === undefined ? (from ?? null) : BigInt(nowMs) * 1000n - last;
   const toUs = to ?? null;
-  if (outboxes.some(({ columnTime }) => columnTime === null) && (fromUs !== null || toUs !== null)) {
+  const timeless = outboxes.find(({ columnTime }) => columnTime === null);
+  if (timeless !== undefined && (fromUs !== null || toUs !== null)) {
     throw new WalrelayError('CONFIG_INVALID', 'a range of time needs a time column', {
-      hint: 'Name the column that says when a row was inserted: WALRELAY_COLUMN_TIME, or --column-time.',
+      hint: `Name the column that says when a row was inserted: ${nameSetting(timeless, 'columnTime')}, or --column-time.`,
     });
   }
   if (fromUs !== null && toUs !== null && fromUs >= toUs) {

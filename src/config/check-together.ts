@@ -38,30 +38,8 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
     refuse('metaKey', 'a key without braces on a cluster: each lane adds its own hash tag to it');
   }
 
-  if (
-    areValid('cleanup', 'cleanupRetentionMs', 'auditIntervalMs') &&
-    values.cleanup !== 'none' &&
-    values.auditIntervalMs > 0 &&
-    values.cleanupRetentionMs < AUDIT_ROUNDS_KEPT * values.auditIntervalMs
-  ) {
-    refuse(
-      'cleanupRetentionMs',
-      `at least ${AUDIT_ROUNDS_KEPT} x auditIntervalMs (${values.auditIntervalMs}): a row that goes before it was audited ` +
-        'is one whose loss nobody sees',
-    );
-  }
-
-  if (areValid('cleanup', 'columnTime') && values.cleanup === 'partitions' && values.columnTime === null) {
-    refuse('columnTime', 'the column that the table is partitioned by, for cleanup=partitions');
-  }
-
-  if (areValid('trim', 'trimMaxLength', 'trimMaxAgeMs') && values.trim === 'even-unread') {
-    const { trimMaxLength, trimMaxAgeMs } = values;
-    if (trimMaxLength === 'off' && (trimMaxAgeMs ?? 'off') === 'off')
-      refuse('trim', 'with even-unread a trimMaxLength or a trimMaxAgeMs: it would have nothing to go by');
-    if (trimMaxAgeMs === 0)
-      refuse('trimMaxAgeMs', 'with even-unread at least 1: entries would go as soon as they stand');
-  }
+  if (areValid('trim', 'trimMaxAgeMs') && values.trim === 'even-unread' && values.trimMaxAgeMs === 0)
+    refuse('trimMaxAgeMs', 'with even-unread at least 1: entries would go as soon as they stand');
 
   if (areValid('databaseUrl', 'postgresCaFile', 'postgresCertFile', 'postgresKeyFile')) {
     const fault = findPostgresTlsFault(values.databaseUrl, values);
@@ -94,8 +72,6 @@ export function checkTogether(values: SettingValues, context: z.RefinementCtx): 
   }
 }
 
-/** A row is judged a round after it was inserted; one more for a round that is late. */
-const AUDIT_ROUNDS_KEPT = 3;
 const COLUMN_KEYS = [
   'columnId',
   'columnAggregateType',

@@ -1,4 +1,5 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { findOutboxProblems } from './check-outboxes.ts';
 import { type ConfigFile, NO_CONFIG_FILE, readConfigFile, reasonOf } from './config-file.ts';
 import { CONFIG_FILE, describeSettings, type SettingRow } from './describe-settings.ts';
 import { nearestName } from './nearest-name.ts';
@@ -7,6 +8,7 @@ import { OUTBOXES_KEY, resolveOutboxes, STRUCTURED_KEYS } from './resolve-outbox
 import {
   type CompleteValues,
   OUTBOX_KEYS,
+  SHARED_KEYS,
   type OutboxSettings,
   type Settings,
   settingsSchema,
@@ -74,8 +76,17 @@ export function loadSettings(sources: SettingSources): Settings {
     show: showValue,
   });
   problems.push(...outboxProblems);
-  if (result.success && result.data.cleanup !== 'none' && outboxes.length > 1)
-    problems.push(`${file.path}: outboxes: cleanup is about one table; expected none with several outboxes`);
+  if (result.success && outboxProblems.length === 0) {
+    for (const { outbox, key, message } of findOutboxProblems(result.data, outboxes)) {
+      const row = rows.find((one) => one.key === key);
+      const isOfList = outbox !== null && file.values.has(OUTBOXES_KEY);
+      problems.push(
+        row === undefined || isOfList
+          ? `${file.path}: ${isOfList ? `outboxes: ${outbox}.` : ''}${key}: expected ${message}`
+          : describeProblem(row, given.get(row.key), message),
+      );
+    }
+  }
   if (!result.success || problems.length > 0) throw configInvalid(problems);
   return deepFreeze({ ...settingsOf(result.data, outboxes), secretFiles: secretFilesOf(rows, given) });
 }
@@ -85,7 +96,8 @@ function settingsOf(
   values: CompleteValues,
   outboxes: readonly OutboxSettings[],
 ): Omit<Settings, 'secretFiles'> {
-  const isOutbox = (key: string) => (OUTBOX_KEYS as readonly string[]).includes(key);
+  const isOutbox = (key: string) =>
+    (OUTBOX_KEYS as readonly string[]).includes(key) && !(SHARED_KEYS as readonly string[]).includes(key);
   const rest = Object.fromEntries(Object.entries(values).filter(([key]) => !isOutbox(key)));
   return { ...(rest as Omit<Settings, 'outboxes' | 'secretFiles'>), outboxes };
 }

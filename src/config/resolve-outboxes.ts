@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { OutboxPlace } from '../core/outbox-mapping.ts';
 import { nearestName } from './nearest-name.ts';
 import { findPreset, type Preset, presetValue } from './presets.ts';
 import {
@@ -43,7 +44,7 @@ export function resolveOutboxes(sources: OutboxSources): {
   const problems: string[] = [];
   const top = new OutboxReader(sources, `${file.path}: `, file.values, problems);
   if (!file.values.has(OUTBOXES_KEY)) {
-    const outbox = top.read(null);
+    const outbox = top.read(null, null);
     return { outboxes: outbox === null ? [] : [outbox], problems };
   }
   const list = file.values.get(OUTBOXES_KEY);
@@ -56,13 +57,14 @@ export function resolveOutboxes(sources: OutboxSources): {
   const outboxes: OutboxSettings[] = [];
   const taken = new Map<string, string>();
   list.forEach((item: unknown, index) => {
-    const place = `${file.path}: ${OUTBOXES_KEY}[${index}]`;
+    const itemPlace: OutboxPlace = { file: file.path, item: `${OUTBOXES_KEY}[${index}]` };
+    const place = `${file.path}: ${itemPlace.item}`;
     if (!(item instanceof Map)) {
       problems.push(`${place}: expected a map of settings, as "table: public.outbox"`);
       return;
     }
     const values = new Map([...item].map(([key, value]): [string, unknown] => [String(key), value]));
-    const outbox = new OutboxReader(sources, `${place}.`, values, problems).read(top);
+    const outbox = new OutboxReader(sources, `${place}.`, values, problems).read(top, itemPlace);
     if (outbox === null) return;
     outboxes.push(outbox);
     for (const [what, text] of [
@@ -100,7 +102,7 @@ class OutboxReader {
   }
 
   /** `top`: what an item inherits from; null for the top itself. Null when something about it was refused. */
-  read(top: OutboxReader | null): OutboxSettings | null {
+  read(top: OutboxReader | null, place: OutboxPlace | null): OutboxSettings | null {
     const before = this.#problems.length;
     if (top !== null) this.#refuseUnknown();
     const flat = {} as Record<OutboxKey, unknown>;
@@ -126,7 +128,7 @@ class OutboxReader {
     }
     const name = top === null ? undefined : this.#name();
     if (this.#problems.length > before) return null;
-    return { ...values, name: name ?? formatTableName(values.table) };
+    return { ...values, name: name ?? formatTableName(values.table), place };
   }
 
   #refuseUnknown(): void {

@@ -2,6 +2,7 @@ import { formatDurability } from '../core/durability.ts';
 import { redactUrl } from './redact-url.ts';
 import { type OutboxSettings, type SettingKey, type Settings, settingShape } from './settings.ts';
 import { formatTableName } from './table-name.ts';
+import { trimAgeMs } from './trim-settings.ts';
 
 /**
  * A command's settings as they may be logged: passwords replaced, the table as text. The URLs go under other names than
@@ -25,6 +26,7 @@ function loggable(settings: Settings): Record<string, string | number> {
     durability,
     outboxes,
     trimIgnoredGroups,
+    trimMaxAgeMs: _age,
     secretFiles: _,
     ...rest
   } = settings;
@@ -38,6 +40,7 @@ function loggable(settings: Settings): Record<string, string | number> {
       : { redisNodes: redisNodes.map(({ host, port }) => `${host}:${port}`).join(',') }),
     trimIgnoredGroups: trimIgnoredGroups.join(',') || 'none',
     ...(redisSentinelPassword === 'none' ? {} : { redisSentinelSecret: '***' }),
+    trimMaxAgeMs: trimAgeMs(settings, settings.trimMaxLength),
     ...rest,
   };
 }
@@ -49,7 +52,17 @@ function loggableOutboxes(outboxes: readonly OutboxSettings[]): Record<string, s
     const list = outboxes.map(({ name, table, stream }) => `${name}: ${formatTableName(table)} -> ${stream}`);
     return { outboxes: list.join(', ') };
   }
-  const { table, columnId, fields, staticFields, routes, name: _, ...rest } = only;
+  const {
+    table,
+    columnId,
+    fields,
+    staticFields,
+    routes,
+    name: _,
+    place: __,
+    trimMaxLength: ___,
+    ...rest
+  } = only;
   const columns = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, value ?? 'none']));
   const more = {
     fields: Object.keys(fields).join(','),

@@ -28,7 +28,7 @@ import { dependentSetting, setting } from './setting-registry.ts';
 import type { OutboxMapping } from '../core/outbox-mapping.ts';
 import { isIdentifier, type TableName } from './table-name.ts';
 import { tlsSettings } from './tls-settings.ts';
-import { trimAgeMs, TRIM_SETTINGS } from './trim-settings.ts';
+import { TRIM_SETTINGS } from './trim-settings.ts';
 
 const MINUTE_MS = 60_000;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -237,6 +237,12 @@ export const settingShape = {
     default: '16MiB',
     description: 'The largest event; the relay stops in front of a larger one.',
   }),
+  streamsMax: setting(wholeNumber({ min: 0, max: 1_000_000 }), {
+    group: 'limits',
+    default: '10000',
+    description:
+      "Streams whose names `run` makes from data; an event that would make one more can't pass. 0 for no limit.",
+  }),
   memoryBudgetBytes: setting(byteSize({ min: KiB, max: 64 * GiB }), {
     group: 'limits',
     default: '64MiB',
@@ -342,7 +348,7 @@ export type CompleteValues = Omit<SettingValues, DependentKey> & {
   readonly [Key in DependentKey]: Exclude<SettingValues[Key], undefined>;
 };
 
-type DependentKey = 'metaKey' | 'deadLetterStream' | 'trimMaxAgeMs';
+type DependentKey = 'metaKey' | 'deadLetterStream';
 
 /** The secrets that a connection is made with: see currentSecret. */
 export type SecretKey = 'databaseUrl' | 'redisUrl' | 'redisSentinelPassword';
@@ -353,6 +359,9 @@ export const OUTBOX_KEYS = [
   'table',
   'stream',
   'partitions',
+  'trimMaxLength',
+  'cleanup',
+  'cleanupRetentionMs',
   ...FORMAT_KEYS,
   'columnId',
   'columnAggregateType',
@@ -363,6 +372,9 @@ export const OUTBOX_KEYS = [
 ] as const satisfies readonly SettingKey[];
 export type OutboxKey = (typeof OUTBOX_KEYS)[number];
 
+/** Of these the ones at the top are also about what no outbox names: streams of before. */
+export const SHARED_KEYS = ['trimMaxLength'] as const satisfies readonly OutboxKey[];
+
 /** One captured table: its part of the settings, whether it is the only one or an item of `outboxes`. */
 export interface OutboxSettings extends OutboxMapping {
   /** Where the rest comes from, as far as nobody says it; null: from Walrelay's own defaults. */
@@ -370,10 +382,13 @@ export interface OutboxSettings extends OutboxMapping {
   readonly table: TableName;
   /** The column that says when a row was inserted; null where there is none. */
   readonly columnTime: string | null;
+  /** What becomes of its confirmed rows, and after how long. */
+  readonly cleanup: SettingValues['cleanup'];
+  readonly cleanupRetentionMs: number;
 }
 
 /** What every other part of Walrelay is given: complete, typed, deep-frozen; plain data, since a worker gets a copy. */
-export type Settings = Omit<CompleteValues, OutboxKey> & {
+export type Settings = Omit<CompleteValues, Exclude<OutboxKey, (typeof SHARED_KEYS)[number]>> & {
   /** At least one. */
   readonly outboxes: readonly OutboxSettings[];
   /** Where those that were given as a file are read anew. */
@@ -387,5 +402,5 @@ export const settingsSchema = z
   .transform((values): CompleteValues => {
     const metaKey = values.metaKey ?? `walrelay:${values.slot}`;
     const deadLetterStream = values.deadLetterStream ?? `${metaKey}:dead-letters`;
-    return { ...values, metaKey, deadLetterStream, trimMaxAgeMs: trimAgeMs(values) };
+    return { ...values, metaKey, deadLetterStream };
   });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ENTRY_FORMATS, type EntryFormat, type RouteMapping } from '../core/outbox-mapping.ts';
 import { streamTemplate } from './setting-kind.ts';
 import { isIdentifier } from './table-name.ts';
+import { TRIM_LENGTH } from './trim-settings.ts';
 
 /**
  * Settings that are more than one value: they stand in the file only, at the top (for the one outbox, or as the default of
@@ -81,7 +82,7 @@ function mapOf(
 
 function routesSetting(): StructuredSetting<readonly RouteMapping[]> {
   const accepts =
-    'a list of routes, each with when (columns with their values) and stream, format, staticFields or drop: true';
+    'a list of routes, each with when (columns with their values) and stream, format, trimMaxLength, staticFields or drop: true';
   const schema = z.unknown().transform((raw, context): readonly RouteMapping[] => {
     const refuse = (message: string) => {
       context.addIssue({ code: 'custom', message });
@@ -101,9 +102,7 @@ function routesSetting(): StructuredSetting<readonly RouteMapping[]> {
 
 function readRoute(item: unknown, refuse: (why: string) => never): RouteMapping {
   if (!(item instanceof Map)) return refuse('is no map');
-  const unknown = [...item.keys()].find(
-    (key) => !['when', 'stream', 'format', 'staticFields', 'drop'].includes(String(key)),
-  );
+  const unknown = [...item.keys()].find((key) => !ROUTE_KEYS.includes(String(key)));
   if (unknown !== undefined) return refuse('has a key that is none of these');
   const [when, stream, format, drop] = ['when', 'stream', 'format', 'drop'].map(
     (key) => item.get(key) as unknown,
@@ -123,8 +122,10 @@ function readRoute(item: unknown, refuse: (why: string) => never): RouteMapping 
   if (format !== undefined && !isFormat(format))
     return refuse(`has a format that is none of ${ENTRY_FORMATS.join(', ')}`);
   if (drop !== undefined && drop !== true) return refuse('has a drop other than true');
-  if (drop === true && (stream !== undefined || format !== undefined || item.has('staticFields')))
+  if (drop === true && [...item.keys()].some((key) => key !== 'when' && key !== 'drop'))
     return refuse('has drop and more than when');
+  const length = item.has('trimMaxLength') ? TRIM_LENGTH.schema.safeParse(item.get('trimMaxLength')) : null;
+  if (length?.success === false) return refuse(`has a trimMaxLength that is not ${TRIM_LENGTH.accepts}`);
   const fields = item.has('staticFields')
     ? structuredShape.staticFields.schema.safeParse(item.get('staticFields'))
     : null;
@@ -134,12 +135,14 @@ function readRoute(item: unknown, refuse: (why: string) => never): RouteMapping 
     when: Object.fromEntries(conditions),
     stream: typeof stream === 'string' ? stream : null,
     format: format ?? null,
+    trimMaxLength: length?.data ?? null,
     isDropped: drop === true,
     staticFields: fields?.data ?? {},
   };
 }
 
 const ROUTES_MAX = 50;
+const ROUTE_KEYS: readonly string[] = ['when', 'stream', 'format', 'trimMaxLength', 'staticFields', 'drop'];
 
 function isFieldName(name: string): boolean {
   return name !== '' && Buffer.byteLength(name) <= FIELD_NAME_BYTES_MAX && !/\p{Cc}/u.test(name);

@@ -4,6 +4,9 @@ import { dependentSetting, setting } from './setting-registry.ts';
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 366 * 24 * HOUR_MS;
 
+/** Of a stream: for all of them, or for those of an outbox or a route. */
+export const TRIM_LENGTH = countOrOff({ min: 1, max: 1_000_000_000_000 });
+
 /** The settings of the trimming. */
 export const TRIM_SETTINGS = {
   trim: setting(choice(['none', 'safe', 'even-unread']), {
@@ -13,10 +16,10 @@ export const TRIM_SETTINGS = {
       'What `run` removes from the streams, of what is beyond the length or the age: nothing, what every consumer group ' +
       'has acknowledged, or everything, even what nobody has read.',
   }),
-  trimMaxLength: setting(countOrOff({ min: 1, max: 1_000_000_000_000 }), {
+  trimMaxLength: setting(TRIM_LENGTH, {
     group: 'trimming',
     default: 'off',
-    description: 'Entries that a stream keeps; older ones may go.',
+    description: 'Entries that a stream keeps; older ones may go. In the file also for an outbox or a route.',
   }),
   trimMaxAgeMs: dependentSetting(millisecondsOrOff({ min: 0, max: YEAR_MS }), {
     group: 'trimming',
@@ -43,11 +46,13 @@ export const TRIM_SETTINGS = {
   }),
 };
 
-/** `recover` judges by the oldest entry of a stream: what is safe to remove is not all that should go at once. */
-export function trimAgeMs(values: {
-  readonly trim: string;
-  readonly trimMaxLength: number | 'off';
-  readonly trimMaxAgeMs: number | 'off' | undefined;
-}): number | 'off' {
-  return values.trimMaxAgeMs ?? (values.trim === 'safe' && values.trimMaxLength === 'off' ? HOUR_MS : 'off');
+/**
+ * How old entries may become in a stream of that length. `recover` judges by the oldest entry of a stream: what is safe to
+ * remove is not all that should go at once.
+ */
+export function trimAgeMs(
+  { trim, trimMaxAgeMs }: { readonly trim: string; readonly trimMaxAgeMs?: number | 'off' | undefined },
+  lengthMax: number | 'off',
+): number | 'off' {
+  return trimMaxAgeMs ?? (trim === 'safe' && lengthMax === 'off' ? HOUR_MS : 'off');
 }

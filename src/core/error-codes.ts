@@ -80,11 +80,14 @@ export const ERROR_CODES = {
   PG_VERSION: operator(EXIT.database, 'Use PostgreSQL 14 or later.'),
   PG_ENCODING: operator(EXIT.database, 'Use a database with the encoding UTF8 or SQL_ASCII.'),
   WAL_LEVEL: operator(EXIT.database, "ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres."),
-  TABLE_MISSING: operator(EXIT.database, 'Run `walrelay init --create-table`, or correct WALRELAY_TABLE.'),
+  TABLE_MISSING: operator(
+    EXIT.database,
+    'Run `walrelay init --create-table`, or correct the table in the settings.',
+  ),
   TABLE_UNSUITABLE: operator(EXIT.database, 'Use an ordinary, logged table as the outbox.'),
   COLUMN_MISSING: operator(
     EXIT.database,
-    "Map the column with WALRELAY_COLUMN_…, or add it: to the table, or to the publication's column list.",
+    "Map the column (WALRELAY_COLUMN_…; of several outboxes in the file), or add it: to the table, or to the publication's column list.",
   ),
   COLUMN_UNSUITABLE: operator(EXIT.database, 'Name a column of the kind that the message asks for.'),
   ROWS_NOT_SETTLED: operator(
@@ -204,14 +207,17 @@ export const ERROR_CODES = {
   ),
   REDIS_CROSS_SLOT: operator(
     EXIT.redis,
-    'Redis is a cluster: give all streams one hash tag (WALRELAY_STREAM={outbox}.…), or set WALRELAY_REDIS_MODE=cluster.',
+    'Redis is a cluster: give all streams of all outboxes one hash tag (WALRELAY_STREAM={outbox}.…), or set WALRELAY_REDIS_MODE=cluster.',
   ),
   REDIS_REFUSED: operator(EXIT.redis, 'Redis answered something Walrelay does not know; see the message.'),
 
   // One event that can't pass.
-  EVENT_NO_ROUTE: poison('Choose a WALRELAY_STREAM that every event can fill.'),
-  EVENT_STREAM_NAME: poison('Choose a WALRELAY_STREAM whose columns hold plain names.'),
-  EVENT_INCOMPLETE: poison('Give the row its id and type, or choose another WALRELAY_FORMAT.'),
+  EVENT_NO_ROUTE: poison('Choose a stream that every event of the outbox can fill.'),
+  EVENT_STREAM_NAME: poison('Correct the row, or choose a stream whose columns hold plain names.'),
+  EVENT_STREAM_LIMIT: poison(
+    'If the names are right, raise WALRELAY_STREAMS_MAX (0 for no limit); else choose a stream of fewer different values.',
+  ),
+  EVENT_INCOMPLETE: poison('Give the row its id and type, or choose another format for the outbox.'),
   EVENT_TOO_LARGE: poison('Raise WALRELAY_EVENT_BYTES_MAX (and the memory budget with it).'),
   DEAD_LETTER_LIMIT: poison(
     'See the dead letters (`walrelay dead-letters list`): if they have one cause, mend it. Then restart; WALRELAY_DEAD_LETTERS_MAX allows for more.',

@@ -13,6 +13,9 @@ export type EntryFormat = (typeof ENTRY_FORMATS)[number];
 export const DEBEZIUM_CONVERTERS = ['string', 'json', 'expanded-json'] as const;
 export type DebeziumConverter = (typeof DEBEZIUM_CONVERTERS)[number];
 
+/** Entries that a stream keeps where it is trimmed. */
+export type LengthLimit = number | 'off';
+
 /**
  * What the settings say about one captured table: which of its columns an entry is made of, and what its stream is called.
  * Names are as Postgres stores them, without quotes. Null: there is no such column, and entries lack the field.
@@ -20,6 +23,8 @@ export type DebeziumConverter = (typeof DEBEZIUM_CONVERTERS)[number];
 export interface OutboxMapping {
   /** What errors, logs and `--outbox` call it. */
   readonly name: string;
+  /** Where its settings stand, if in a list; null: it is the one of the flat settings. */
+  readonly place: OutboxPlace | null;
   /** One, or several that identify an event together: joined with `:` in this order. */
   readonly columnId: readonly string[];
   readonly columnType: string | null;
@@ -40,8 +45,17 @@ export interface OutboxMapping {
   readonly debeziumConverter: DebeziumConverter;
   /** The one field of a raw entry. */
   readonly rawField: string;
+  /** How long its streams may become, where they are trimmed. */
+  readonly trimMaxLength: LengthLimit;
   /** The first that fits an event decides about it; one that none fits goes to `stream`. */
   readonly routes: readonly RouteMapping[];
+}
+
+/** An item of the list in a configuration file. */
+export interface OutboxPlace {
+  readonly file: string;
+  /** `outboxes[1]` */
+  readonly item: string;
 }
 
 export interface RouteMapping {
@@ -51,6 +65,8 @@ export interface RouteMapping {
   readonly stream: string | null;
   /** Null: that of the outbox. */
   readonly format: EntryFormat | null;
+  /** Null: that of the outbox. */
+  readonly trimMaxLength: LengthLimit | null;
   /** These events are left out. */
   readonly isDropped: boolean;
   /** Beside those of the outbox, and instead of them where they have the same name. */

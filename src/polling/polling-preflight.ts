@@ -35,7 +35,9 @@ export function findPollingProblems(catalog: PollingCatalog, table: PolledTable)
         new WalrelayError(
           'TABLE_MISSING',
           `the table ${quoteQualified(table.name)} does not exist in this database`,
-          { hint: 'Create it as in postgres/outbox.sql, or correct WALRELAY_TABLE.' },
+          {
+            hint: 'Create it as in postgres/outbox.sql, or correct the table in the settings (WALRELAY_TABLE).',
+          },
         ),
       ]
     : findTableProblems(catalog.table, table, server.user);

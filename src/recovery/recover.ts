@@ -161,6 +161,7 @@ function takenLane(ground: Ground, plan: RecoveryPlan, recovery: string): LaneSt
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
     routing: ground.shape.routing,
+    formats: ground.shape.formats,
     recovery,
     // Every row of the table is accounted for by the end of it: the clean-up goes on where it was.
     ...(lane?.cleanUp === undefined ? {} : { cleanUp: lane.cleanUp }),

@@ -138,6 +138,7 @@ export async function acceptEpoch(ground: Ground, proposal: EpochProposal): Prom
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
     routing: ground.shape.routing,
+    formats: ground.shape.formats,
   };
   if (!(await lanes.write(accepted, replaces?.epoch ?? null))) {
     throw new WalrelayError('EPOCH_CHANGED', 'somebody else changed the lane state in the meantime', {

@@ -1,4 +1,5 @@
 import type { OutboxSettings, Settings } from '../config/settings.ts';
+import { assignSetting } from '../core/name-setting.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
 import type { Alteration, Catalog, TableCatalog, TableFacts } from '../source/catalog.ts';
@@ -71,7 +72,7 @@ export class CatalogGuard {
     }
     this.#options.renamed(outbox.name, table);
     this.#options.warnOnce(
-      `the table ${name} was renamed to ${newName}: the relay goes on with it, but does not find it at its next start unless WALRELAY_TABLE='${newName}'`,
+      `the table ${name} was renamed to ${newName}: the relay goes on with it, but does not find it at its next start unless ${assignSetting(outbox, 'table', newName)}`,
     );
   }
 

@@ -127,6 +127,7 @@ async function initializeLane(
       database: catalog.server.database,
       publicationIdentity: catalog.publication?.identity ?? '',
       routing: ground.shape.routing,
+      formats: ground.shape.formats,
     },
     null,
   );

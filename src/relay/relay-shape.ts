@@ -1,9 +1,11 @@
 import type { OutboxSettings, Settings } from '../config/settings.ts';
 import type { EntryShape } from '../core/entry-shape.ts';
-import { compileOutbox, type EventRouter, type Outbox } from '../route/outbox.ts';
+import { compileOutbox, type EventRouter, type Outbox, type RouterOptions } from '../route/outbox.ts';
+import { StreamLengths } from '../route/stream-lengths.ts';
 import { compileAppendScript } from '../sink/append-script.ts';
 import type { Appending } from '../sink/lane.ts';
 import { packShapes } from '../sink/packed-shapes.ts';
+import { formatIdentity } from './lane-notes.ts';
 import { routingIdentity } from './routing-guard.ts';
 import type { Expectations } from '../source/preflight.ts';
 
@@ -15,10 +17,14 @@ export interface RelayShape {
   /** The number of the shape of dead letters; null where an event that can't pass halts the relay. */
   readonly letterShape: number | null;
   readonly expected: Expectations;
+  /** How long streams may become where they are trimmed. */
+  readonly streamLengths: StreamLengths;
   /** See routingIdentity. */
   readonly routing: string;
-  /** One for each outbox. `laneOf` gives the number of a stream's lane. */
-  createRouters(laneOf: (stream: string) => number): EventRouter[];
+  /** See formatIdentity. */
+  readonly formats: string;
+  /** One for each outbox. `laneOf` gives the number of a stream's lane, `admit` throws for a stream that may not be. */
+  createRouters(options: Pick<RouterOptions, 'laneOf' | 'admit'>): EventRouter[];
 }
 
 export interface RelayOutbox {
@@ -45,15 +51,20 @@ export function relayShape(
     expected: {
       publication: settings.publication,
       slot: settings.slot,
-      tables: outboxes.map(({ settings: { name, table }, outbox: { columns } }) => {
+      tables: outboxes.map(({ settings: { name, table, place }, outbox: { columns } }) => {
         const tableOid = renamedOids.get(name);
-        return { table, columns, ...(tableOid === undefined ? {} : { tableOid }) };
+        return { table, columns, place, ...(tableOid === undefined ? {} : { tableOid }) };
       }),
     },
+    streamLengths: new StreamLengths(
+      outboxes.map(({ outbox }) => outbox.namingRoutes),
+      settings.trimMaxLength,
+    ),
     routing: routingIdentity(outboxes, { isCluster: settings.redisMode === 'cluster' }),
-    createRouters: (laneOf) =>
+    formats: formatIdentity(outboxes),
+    createRouters: (options) =>
       outboxes.map(({ outbox }, number) =>
-        outbox.createRouter({ laneOf, shapeOf: (shape) => numbers[number]?.[shape] ?? 0 }),
+        outbox.createRouter({ ...options, shapeOf: (shape) => numbers[number]?.[shape] ?? 0 }),
       ),
   };
 }

@@ -43,17 +43,18 @@ export class Relay {
       undrained: 'what was not confirmed is read again at the next start',
       random: options.random,
       isMended: (error) => policy.takesAside(error),
-      open: ({ works, ...events }) =>
-        new Session({
+      open: ({ works, ...events }) => {
+        const shape = relayShape(settings, renamedOids);
+        return new Session({
           settings,
-          shape: relayShape(settings, renamedOids),
+          shape,
           logger,
           metrics,
           holder,
           policy,
           streaming: works,
           renamed: (outbox, tableOid) => renamedOids.set(outbox, tableOid),
-          claimed: (state) => this.#trimming?.hold(state),
+          claimed: (state) => this.#trimming?.hold(state, shape.streamLengths),
           routed: (stream) => this.#trimming?.note(stream),
           takeSteal: () => {
             // Once: two relays that are both told to steal would take the slot from each other for ever.
@@ -62,7 +63,8 @@ export class Relay {
             return isAsked;
           },
           ...events,
-        }),
+        });
+      },
     });
   }
 

@@ -25,11 +25,12 @@ import { readCatalog } from './connect.ts';
 import { guardHistory } from './ground.ts';
 import { guardRedis } from './guard-redis.ts';
 import { isFreshSlot, laneMissing } from './history-guard.ts';
+import { notesForLane } from './lane-notes.ts';
 import { openLanes } from './open-lanes.ts';
 import type { PoisonPolicy } from './poison-policy.ts';
-import { checkRouting } from './routing-guard.ts';
 import { nextPhase, type SessionPhase } from './session-phase.ts';
 import type { RelayShape } from './relay-shape.ts';
+import { openCensus } from './stream-census.ts';
 import { Streaming } from './streaming.ts';
 
 /**
@@ -237,7 +238,8 @@ export class Session {
     const confirmedLsn = catalog.slot?.confirmedLsn;
     if (confirmedLsn === undefined || confirmedLsn === null)
       throw new WalrelayError('BUG', 'a slot without a position');
-    if (checkRouting(state, shape.routing, confirmedLsn)) await lanes.annotate({ routing: shape.routing });
+    const notes = notesForLane(state, shape, { confirmedLsn, logger });
+    if (Object.keys(notes).length > 0) await lanes.annotate(notes);
     this.#options.claimed(state);
 
     await this.#options.policy.learnFrom(state, redis);
@@ -245,6 +247,7 @@ export class Session {
       settings,
       shape,
       policy: this.#options.policy,
+      census: await openCensus(this.#options, redis),
       catalog,
       metrics,
       logger,

@@ -20,6 +20,7 @@ import { Pump } from './pump.ts';
 import { RelationFinder } from './relation-finder.ts';
 import type { RelayShape } from './relay-shape.ts';
 import { ReplyLimiter } from './reply-limiter.ts';
+import type { StreamCensus } from './stream-census.ts';
 
 /**
  * The streaming part of a session: frames go decoder → pump → lane; permission to forget comes back through one
@@ -50,9 +51,12 @@ export class Streaming {
     this.#tracker = tracker;
     this.#liveness = computeLiveness(settings, options.walSenderTimeoutMs);
     this.#pump = new Pump({
-      routers: shape.createRouters((stream) => {
-        options.routed(stream);
-        return lanes.laneOf(stream);
+      routers: shape.createRouters({
+        laneOf: (stream) => {
+          options.routed(stream);
+          return lanes.laneOf(stream);
+        },
+        admit: (stream) => options.census?.admit(stream),
       }),
       shapes: shape.appending.shapes,
       desk:
@@ -115,9 +119,10 @@ export class Streaming {
 
   /** Resolves when Postgres has switched to streaming. */
   async start(): Promise<void> {
-    const { settings, postgres, redis, watch } = this.#options;
+    const { settings, postgres, redis, watch, census } = this.#options;
     void postgres.ended.then((error) => this.#end(error));
     void redis.ended.then((error) => this.#end(error));
+    void census?.failed.then((error) => this.#end(error));
     void watch.ended.then((error) => this.#end(error));
     await postgres.start({
       slot: settings.slot,
@@ -331,6 +336,8 @@ export interface StreamingOptions {
   readonly watch: CatalogWatch;
   readonly tracker: ConfirmTracker;
   readonly policy: PoisonPolicy;
+  /** Null: streams are not counted. */
+  readonly census: StreamCensus | null;
   /** Judges what the catalog says while events flow. */
   readonly guard: CatalogGuard;
   readonly walSenderTimeoutMs: number;

@@ -1,11 +1,13 @@
 import type { EntryRoles, EntryShape } from '../core/entry-shape.ts';
-import type { OutboxMapping, RouteMapping } from '../core/outbox-mapping.ts';
+import { nameSetting } from '../core/name-setting.ts';
+import type { LengthLimit, OutboxMapping, RouteMapping } from '../core/outbox-mapping.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { entryShape, findFormatFault, requiredValues } from './entry-format.ts';
 import { type ChosenRoute, type Condition, RouteChooser } from './route-chooser.ts';
 import { NO_ROLES } from './raw-shape.ts';
 import { type RequiredValue, RequiringRouter } from './requiring-router.ts';
 import { findNameFault, PARTITION, type ReservedNames, type Stream, StreamRouter } from './stream-router.ts';
+import type { NamingRoute } from './stream-lengths.ts';
 import { parseStreamTemplate, type StreamTemplate } from './stream-template.ts';
 
 /**
@@ -25,6 +27,8 @@ export interface Outbox {
   readonly templates: readonly StreamTemplate[];
   /** The slots that decide about the stream. */
   readonly routingSlots: readonly number[];
+  /** By which a stream's name tells how long it may become: see StreamLengths. */
+  readonly namingRoutes: readonly NamingRoute[];
   createRouter(options?: RouterOptions): EventRouter;
 }
 
@@ -41,6 +45,8 @@ export interface OutboxSlots {
 export interface RouterOptions {
   /** The number of a stream's lane; without it, all are of one. */
   readonly laneOf?: ((stream: string) => number) | undefined;
+  /** Throws for a name from data that may not become a stream. */
+  readonly admit?: ((stream: string) => void) | undefined;
   /** The number by which the relay knows one of the outbox's shapes; without it, its own. */
   readonly shapeOf?: ((shape: number) => number) | undefined;
 }
@@ -69,8 +75,8 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
   const placeOf = (name: string) => roleSlot(slots, name) ?? slotOf(name);
   const routes = [
     ...mapping.routes,
-    { when: {}, stream: null, format: null, isDropped: false, staticFields: {} },
-  ].map((route) => ({
+    { when: {}, stream: null, format: null, trimMaxLength: null, isDropped: false, staticFields: {} },
+  ].map((route, number) => ({
     conditions: Object.entries(route.when).map(
       ([name, values]): Condition => ({
         slot: placeOf(name),
@@ -78,7 +84,9 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
         fitsNull: values.includes(null),
       }),
     ),
-    target: route.isDropped ? null : compileTarget(mapping, route, { placeOf, slots, reserved }),
+    target: route.isDropped
+      ? null
+      : compileTarget(mapping, { ...route, number }, { placeOf, slots, reserved }),
   }));
   const targets = routes.flatMap(({ target }) => target ?? []);
   const routingSlots = new Set([
@@ -104,12 +112,21 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
     shapes: targets.map(({ shape }) => shape),
     templates: targets.map(({ template }) => template),
     routingSlots: [...routingSlots],
-    createRouter: ({ laneOf, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
+    namingRoutes: routes,
+    createRouter: ({ laneOf, admit, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
       const chosen = routes.map(({ conditions, target }): ChosenRoute => {
         if (target === null) return { conditions, router: null };
-        const { template, slots: used, partition, required } = target;
+        const { template, slots: used, partition, required, setting } = target;
         const shape = shapeOf(targets.indexOf(target));
-        const router = new StreamRouter(template, used, { reserved, laneOf, shape, partition });
+        const isOfData = used.some((slot) => slot !== PARTITION);
+        const router = new StreamRouter(template, used, {
+          reserved,
+          laneOf,
+          admit: isOfData ? admit : undefined,
+          shape,
+          setting,
+          partition,
+        });
         return {
           conditions,
           router: required.length === 0 ? router : new RequiringRouter(router, required, columns),
@@ -122,6 +139,9 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
 }
 
 interface Target {
+  /** What the template's setting is called. */
+  readonly setting: string;
+  readonly trimMaxLength: LengthLimit;
   readonly template: StreamTemplate;
   /** For each placeholder of the template. */
   readonly slots: readonly number[];
@@ -133,7 +153,7 @@ interface Target {
 
 function compileTarget(
   mapping: OutboxMapping,
-  route: RouteMapping,
+  route: RouteMapping & { readonly number: number },
   {
     placeOf,
     slots,
@@ -164,6 +184,8 @@ function compileTarget(
   if (isPartitioned && slots.aggregateId === -1)
     throw refuse('has ${partition}, and there is no columnAggregateId to make it of');
   return {
+    setting: nameSetting(mapping, route.stream === null ? 'stream' : `routes[${route.number}].stream`),
+    trimMaxLength: route.trimMaxLength ?? mapping.trimMaxLength,
     template,
     slots: used,
     partition:

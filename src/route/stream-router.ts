@@ -24,6 +24,8 @@ export class StreamRouter {
   readonly #slots: readonly number[];
   readonly #reserved: ReservedNames;
   readonly #laneOf: (name: string) => number;
+  readonly #admit: StreamOptions['admit'];
+  readonly #setting: string;
   readonly #shape: number;
   readonly #partition: StreamOptions['partition'];
   /** Known streams by the latin1 reading of their routing bytes. */
@@ -41,6 +43,8 @@ export class StreamRouter {
     this.#slots = slots;
     this.#reserved = options.reserved;
     this.#laneOf = options.laneOf ?? (() => 0);
+    this.#admit = options.admit;
+    this.#setting = options.setting ?? 'WALRELAY_STREAM';
     this.#shape = options.shape ?? 0;
     this.#partition = options.partition;
     if (slots.length === 0) this.#lastStream = this.#create('', template.text);
@@ -91,8 +95,11 @@ export class StreamRouter {
   #create(key: string, name: string): Stream {
     const fault = findNameFault(name, this.#reserved);
     if (fault !== null) {
-      throw new WalrelayError('EVENT_STREAM_NAME', `the event's stream name ${shorten(name)} ${fault}`);
+      throw new WalrelayError('EVENT_STREAM_NAME', `the event's stream name ${shorten(name)} ${fault}`, {
+        hint: `Correct the row, or choose a stream whose columns hold plain names: ${this.#setting}.`,
+      });
     }
+    this.#admit?.(name);
     // Names come from data: bounded, so that a hostile producer can't fill the relay's memory.
     if (this.#streams.size >= KNOWN_STREAMS_MAX) this.#streams.clear();
     const stream: Stream = { name, lane: this.#laneOf(name), shape: this.#shape, batchSeq: -1, keyIndex: -1 };
@@ -107,7 +114,12 @@ export class StreamRouter {
     throw new WalrelayError(
       'EVENT_NO_ROUTE',
       `the event has no stream: \${partition} of ${JSON.stringify(this.#template.text)} is made of the aggregate id, which is NULL`,
+      { hint: this.#unfilledHint },
     );
+  }
+
+  get #unfilledHint(): string {
+    return `Choose a stream that every event can fill: ${this.#setting}.`;
   }
 
   #requireValue(length: number, slot: number): number {
@@ -117,6 +129,7 @@ export class StreamRouter {
     throw new WalrelayError(
       'EVENT_NO_ROUTE',
       `the event has no stream: \${${placeholder}} of ${JSON.stringify(this.#template.text)} is ${what}`,
+      { hint: this.#unfilledHint },
     );
   }
 }
@@ -130,7 +143,11 @@ export interface ReservedNames {
 export interface StreamOptions {
   readonly reserved: ReservedNames;
   readonly laneOf?: ((stream: string) => number) | undefined;
+  /** Throws for a proper name that may not become a stream all the same. Asked at least once for each. */
+  readonly admit?: ((stream: string) => void) | undefined;
   readonly shape?: number | undefined;
+  /** Where the template stands, for whoever has to choose another one. */
+  readonly setting?: string | undefined;
   /** What `${partition}` is made of. */
   readonly partition?: { readonly slot: number; readonly count: number } | undefined;
 }

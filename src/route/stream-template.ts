@@ -22,7 +22,7 @@ export function parseStreamTemplate(text: string): StreamTemplate {
     if (name.trim() === '') {
       throw new WalrelayError(
         'CONFIG_INVALID',
-        `WALRELAY_STREAM: a placeholder without a name or an end in ${JSON.stringify(text)}`,
+        `the stream ${JSON.stringify(text)} has a placeholder without a name or an end`,
       );
     }
     literals.push(rest.slice(0, open));
@@ -30,6 +30,6 @@ export function parseStreamTemplate(text: string): StreamTemplate {
     rest = rest.slice(close + 1);
   }
   literals.push(rest);
-  if (text.trim() === '') throw new WalrelayError('CONFIG_INVALID', 'WALRELAY_STREAM is empty');
+  if (text.trim() === '') throw new WalrelayError('CONFIG_INVALID', 'a stream is empty');
   return { text, literals, placeholders };
 }

@@ -27,6 +27,8 @@ export interface LaneState {
   readonly recovery?: string;
   /** How events were routed to streams, as far as that must not change under way; absent in older lanes. */
   readonly routing?: string;
+  /** The formats of entries, where not all are native. */
+  readonly formats?: string;
   /** Since when the clean-up knows the rows of this epoch, as its note says; absent when it never ran in it. */
   readonly cleanUp?: string;
   /** How far a snapshot has come that began and did not end; absent when there is none (`walrelay init --snapshot`). */
@@ -79,6 +81,7 @@ export function laneToFields(lane: LaneState): Record<string, string> {
     recovery: lane.recovery ?? '',
     clean_up: lane.cleanUp ?? '',
     ...(lane.routing === undefined ? {} : { routing: lane.routing }),
+    ...(lane.formats === undefined ? {} : { formats: lane.formats }),
     snapshot: lane.snapshot ?? '',
     snapshot_selection: lane.snapshotSelection ?? '',
   };
@@ -102,6 +105,7 @@ export function laneFromFields(key: string, fields: Readonly<Record<string, stri
     // Lanes that were written before there was such a thing have no field.
     ...(fields['recovery'] ? { recovery: fields['recovery'] } : {}),
     ...(fields['routing'] === undefined ? {} : { routing: fields['routing'] }),
+    ...(fields['formats'] === undefined ? {} : { formats: fields['formats'] }),
     ...(fields['clean_up'] ? { cleanUp: fields['clean_up'] } : {}),
     ...(fields['snapshot'] ? { snapshot: fields['snapshot'] } : {}),
     ...(fields['snapshot_selection'] ? { snapshotSelection: fields['snapshot_selection'] } : {}),

@@ -8,9 +8,15 @@ import { TRIM_SCRIPT } from './trim-script.ts';
 export interface TrimRule {
   /** safe: only what is due and what every group has acknowledged. */
   readonly mode: 'safe' | 'even-unread';
+  readonly ignoredGroups: readonly string[];
+  /** Streams may differ in it. */
+  limitsOf(stream: string): TrimLimits;
+}
+
+/** Null: none of this kind. */
+export interface TrimLimits {
   readonly lengthMax: number | null;
   readonly ageMaxMs: number | null;
-  readonly ignoredGroups: readonly string[];
 }
 
 /** Under which a session may write: a relay that was replaced trims nothing. */
@@ -58,8 +64,9 @@ export class StreamTrimmer {
   }
 
   /** Whether a first step that removed nothing may have stopped in front of what is due: at a head larger than its limit. */
-  mayHaveMore({ firstId, length, nowMs, slowest }: TrimStep): boolean {
-    const { mode, lengthMax, ageMaxMs } = this.#rule;
+  mayHaveMore(stream: string, { firstId, length, nowMs, slowest }: TrimStep): boolean {
+    const { mode } = this.#rule;
+    const { lengthMax, ageMaxMs } = this.#rule.limitsOf(stream);
     if (mode === 'safe' && (slowest === null || slowest.unreadId === firstId)) return false;
     const ageMs = nowMs - Number(parseEntryId(firstId)[0]);
     return (ageMaxMs !== null && ageMs > ageMaxMs) || (lengthMax !== null && length > lengthMax);
@@ -71,7 +78,8 @@ export class StreamTrimmer {
     limit: number,
     previous: TrimStep | null,
   ): Promise<TrimStep> {
-    const { mode, lengthMax, ageMaxMs, ignoredGroups } = this.#rule;
+    const { mode, ignoredGroups } = this.#rule;
+    const { lengthMax, ageMaxMs } = this.#rule.limitsOf(keys.stream);
     const reply = await redis.command(
       `trimming ${keys.stream}`,
       'EVAL',

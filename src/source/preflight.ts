@@ -1,3 +1,5 @@
+import { assignSetting, nameSetting } from '../core/name-setting.ts';
+import type { OutboxPlace } from '../core/outbox-mapping.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type {
   Catalog,
@@ -21,6 +23,8 @@ export interface Expectations extends CatalogNames {
 export interface ExpectedTable extends NamedTable {
   /** The table's columns that the relay reads. */
   readonly columns: readonly string[];
+  /** What its settings are called in what is said. */
+  readonly place: OutboxPlace | null;
 }
 
 /** Each table with what is expected of it, as if it were the only one. */
@@ -109,11 +113,12 @@ export function findTableProblems(
       new WalrelayError(
         'TABLE_MISSING',
         `the table ${quoteQualified(expected.table)} does not exist in this database`,
-        renamed === null
-          ? {}
-          : {
-              hint: `The publication covers ${renamed}, which has all columns: if that is its new name, set WALRELAY_TABLE='${renamed}'.`,
-            },
+        {
+          hint:
+            renamed === null
+              ? `${expected.place === null ? 'Run `walrelay init --create-table`' : 'Create it'}, or correct ${nameSetting(expected, 'table')}.`
+              : `The publication covers ${renamed}, which has all columns: if that is its new name, set ${assignSetting(expected, 'table', renamed)}.`,
+        },
       ),
     ];
   }
@@ -145,6 +150,11 @@ export function findTableProblems(
     new WalrelayError(
       'COLUMN_MISSING',
       `the table ${name} has no column ${missing.map(quoteIdentifier).join(', ')}; it has ${table.columns.join(', ')}`,
+      expected.place === null
+        ? {}
+        : {
+            hint: `Map the column in ${expected.place.item} of ${expected.place.file}, or add it: to the table, or to the publication's column list.`,
+          },
     ),
   ];
 }
@@ -205,7 +215,7 @@ function findCoverageProblems(catalog: TableView, expected: TableExpectations): 
     problems.push(
       unsuitable(
         `${table} is a partition of ${publication.sentAs}, and the publication ${name} sends its rows under that name`,
-        `Set WALRELAY_TABLE to ${publication.sentAs}, or ALTER PUBLICATION ${name} SET (publish_via_partition_root = false);`,
+        `Set ${nameSetting(expected, 'table')} to ${publication.sentAs}, or ALTER PUBLICATION ${name} SET (publish_via_partition_root = false);`,
       ),
     );
   } else if (!publication.coversTable) {

@@ -1,5 +1,6 @@
 import type { WalrelayError } from '../core/walrelay-error.ts';
 import type { Logger } from '../ops/logger.ts';
+import type { OverruledLength } from '../route/stream-lengths.ts';
 import type { TrimMetrics } from '../ops/trim-metrics.ts';
 import type { TrimTally } from './trim-tally.ts';
 
@@ -42,6 +43,19 @@ export class TrimReport {
     });
   }
 
+  /** Streams that keep more than the settings say at one place. */
+  overruled(streams: readonly OverruledLength[]): void {
+    const some = streams.slice(0, EXAMPLES_MAX);
+    this.#sayOnce(
+      'warn',
+      'a trimMaxLength does not apply: another route may name the stream too, and keeps more',
+      {
+        about: some.map(({ stream, trimMaxLength, applied }) => `${stream} ${trimMaxLength} ${applied}`),
+        facts: { streams: some, count: streams.length },
+      },
+    );
+  }
+
   /** A whole round, or what comes before it. The relay goes on. */
   failed(error: WalrelayError): void {
     this.#metrics.recordFailure();
@@ -75,6 +89,7 @@ function tallyFacts({ entries, streams, withoutGroupsCount, heldUpCount, slowest
   return { entries, streams, withoutGroups: withoutGroupsCount, heldUp: heldUpCount, slowestMs };
 }
 
+const EXAMPLES_MAX = 10;
 const SAY_AGAIN_MS = 3_600_000;
 const HELD_UP_HINT =
   'See to its consumers (XPENDING tells who holds what). A group that nobody reads any more: XGROUP DESTROY it, or name it in ' +

@@ -50,7 +50,7 @@ async function trimStream(stream: string, options: TrimRoundOptions): Promise<bo
   }
   let removed = first.removed;
   let last: TrimStep = first;
-  let isDone = removed === 0 && !trimmer.mayHaveMore(first);
+  let isDone = removed === 0 && !trimmer.mayHaveMore(stream, first);
   for (let steps = 1; !isDone && steps < STEPS_MAX && !options.isStopped(); steps += 1) {
     await sleep(PAUSE_MS);
     // A head that is larger than a step never goes by a step: then it goes whole.

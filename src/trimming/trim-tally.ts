@@ -77,15 +77,15 @@ export class TrimTally {
     const unreadMs = unreadId === null ? 0 : Math.max(0, nowMs - Number(parseEntryId(unreadId)[0]));
     if (this.#slowestMs.has(name) || this.#slowestMs.size < GROUPS_MAX)
       this.#slowestMs.set(name, Math.max(unreadMs, this.#slowestMs.get(name) ?? 0));
-    if (unreadId === null || !this.#isDue(unreadMs, length) || unreadMs < this.#heldUpWarnMs) return;
+    if (unreadId === null || !this.#isDue(stream, unreadMs, length) || unreadMs < this.#heldUpWarnMs) return;
     this.heldUpCount += 1;
     this.#heldUp.push({ stream, group: name, unreadMs, pending, lag, entries: length });
     this.#heldUp.sort((a, b) => b.unreadMs - a.unreadMs);
     this.#heldUp.length = Math.min(this.#heldUp.length, EXAMPLES_MAX);
   }
 
-  #isDue(ageMs: number, length: number): boolean {
-    const { ageMaxMs, lengthMax } = this.#rule;
+  #isDue(stream: string, ageMs: number, length: number): boolean {
+    const { ageMaxMs, lengthMax } = this.#rule.limitsOf(stream);
     return (ageMaxMs !== null && ageMs >= ageMaxMs) || (lengthMax !== null && length > lengthMax);
   }
 }

@@ -1,9 +1,11 @@
 import { redisTarget } from '../config/redis-target.ts';
-import type { Settings } from '../config/settings.ts';
+import type { OutboxSettings, Settings } from '../config/settings.ts';
+import { trimAgeMs } from '../config/trim-settings.ts';
 import { Alarm } from '../core/alarm.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { TrimMetrics } from '../ops/trim-metrics.ts';
+import type { StreamLengths } from '../route/stream-lengths.ts';
 import { laneKeyOf } from '../sink/lane-key.ts';
 import { RedisNodes } from '../sink/redis-nodes.ts';
 import { registerKey, StreamRegister } from '../sink/stream-register.ts';
@@ -21,7 +23,7 @@ import { TrimTally } from './trim-tally.ts';
 export class Trimming {
   readonly #options: TrimmingOptions;
   readonly #metrics: TrimMetrics;
-  readonly #rule: TrimRule;
+  readonly #mode: TrimRule['mode'];
   readonly #report: TrimReport;
   readonly #wake = new Alarm();
   /** Streams that the session writes to. */
@@ -29,36 +31,46 @@ export class Trimming {
   #hasForgotten = false;
   /** Of these, what the register lacks. */
   #fresh: string[] = [];
-  #trimmer: StreamTrimmer | null = null;
+  /** Of the newest session that claimed the slot. */
+  #held: Held | null = null;
   #redis: RedisNodes | null = null;
   #isFailing = false;
   #isStopped = false;
 
   private constructor(options: TrimmingOptions, mode: TrimRule['mode']) {
-    const { trimMaxLength, trimMaxAgeMs, trimIgnoredGroups } = options.settings;
     this.#options = options;
     this.#metrics = options.createMetrics();
-    this.#rule = {
-      mode,
-      lengthMax: trimMaxLength === 'off' ? null : trimMaxLength,
-      ageMaxMs: trimMaxAgeMs === 'off' ? null : trimMaxAgeMs,
-      ignoredGroups: trimIgnoredGroups,
-    };
+    this.#mode = mode;
     this.#report = new TrimReport(options.logger, this.#metrics);
   }
 
   /** Null where nothing is to be trimmed. */
   static start(options: TrimmingOptions): Trimming | null {
-    const { trim } = options.settings;
-    if (trim === 'none') return null;
+    const { trim, outboxes } = options.settings;
+    if (trim === 'none') {
+      if (outboxes.some(hasLength))
+        options.logger.warn('a trimMaxLength is set, and nothing is trimmed: WALRELAY_TRIM is none');
+      return null;
+    }
     const trimming = new Trimming(options, trim);
     void trimming.#run();
     return trimming;
   }
 
   /** A session has claimed the slot. */
-  hold(hold: TrimHold): void {
-    this.#trimmer = new StreamTrimmer(this.#rule, hold);
+  hold(hold: TrimHold, lengths: StreamLengths): void {
+    const { settings } = this.#options;
+    const rule: TrimRule = {
+      mode: this.#mode,
+      ignoredGroups: settings.trimIgnoredGroups,
+      limitsOf: (stream) => {
+        const length = lengths.of(stream);
+        const ageMs = trimAgeMs(settings, length);
+        return { lengthMax: length === 'off' ? null : length, ageMaxMs: ageMs === 'off' ? null : ageMs };
+      },
+    };
+    this.#held = { trimmer: new StreamTrimmer(rule, hold), rule };
+    this.#report.overruled(lengths.overruled);
     // Told anew by its router; another relay may have struck them off the register meanwhile.
     this.#known.clear();
     this.#hasForgotten = false;
@@ -91,22 +103,22 @@ export class Trimming {
       if (this.#isStopped) break;
       // Woken before its time only to note a stream; while that fails, at the next round.
       const isDue = performance.now() >= dueAtMs;
-      if (this.#trimmer === null || (this.#isFailing && !isDue)) {
+      if (this.#held === null || (this.#isFailing && !isDue)) {
         if (isDue) dueAtMs = performance.now() + settings.trimIntervalMs;
         continue;
       }
-      const isDone = await this.#work(this.#trimmer, isDue);
+      const isDone = await this.#work(this.#held, isDue);
       if (isDue) dueAtMs = performance.now() + (isDone ? settings.trimIntervalMs : 0);
     }
     this.#redis?.destroy();
   }
 
   /** False when a round should follow at once. */
-  async #work(trimmer: StreamTrimmer, isDue: boolean): Promise<boolean> {
+  async #work(held: Held, isDue: boolean): Promise<boolean> {
     try {
       const redis = await this.#connect();
       this.#isFailing = !(await this.#noteFresh(redis));
-      return isDue ? await this.#round(redis, trimmer) : true;
+      return isDue ? await this.#round(redis, held) : true;
     } catch (thrown) {
       this.#redis?.destroy();
       this.#redis = null;
@@ -115,9 +127,9 @@ export class Trimming {
       if (!isOverForTrimming(error)) {
         this.#isFailing = true;
         this.#report.failed(error);
-      } else if (this.#trimmer === trimmer) {
+      } else if (this.#held === held) {
         // Not one of our own sessions that came next: that one has told its fence.
-        this.#trimmer = null;
+        this.#held = null;
         this.#metrics.forget();
         this.#options.logger.debug({ code: error.code }, 'trims no more: another session has claimed');
       }
@@ -159,11 +171,11 @@ export class Trimming {
     return new StreamRegister(redis.nodeOf(registerKey(metaKey)).writer, metaKey);
   }
 
-  async #round(redis: RedisNodes, trimmer: StreamTrimmer): Promise<boolean> {
+  async #round(redis: RedisNodes, { trimmer, rule }: Held): Promise<boolean> {
     const { metaKey, redisMode, trimHeldUpWarnMs } = this.#options.settings;
     const startedMs = performance.now();
     const register = this.#registerOn(redis);
-    const tally = new TrimTally(this.#rule, trimHeldUpWarnMs);
+    const tally = new TrimTally(rule, trimHeldUpWarnMs);
     const isDone = await runTrimRound(register.pages(), {
       trimmer,
       tally,
@@ -185,6 +197,17 @@ export interface TrimmingOptions {
   readonly logger: Logger;
   /** Only there when something is to be trimmed. */
   createMetrics(): TrimMetrics;
+}
+
+interface Held {
+  readonly trimmer: StreamTrimmer;
+  readonly rule: TrimRule;
+}
+
+function hasLength({ trimMaxLength, routes }: OutboxSettings): boolean {
+  return [trimMaxLength, ...routes.map((route) => route.trimMaxLength ?? 'off')].some(
+    (length) => length !== 'off',
+  );
 }
 
 /** Names come from data: bounded, as in the router. */

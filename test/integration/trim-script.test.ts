@@ -3,9 +3,8 @@ import type { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { redisFlavour } from '../../dev/servers/redis-flavour.ts';
 import { compareEntryIds } from '../../src/sink/stream-reader.ts';
-import type { TrimRule } from '../../src/sink/stream-trimmer.ts';
 import { chaosSeed, Random } from '../support/chaos-random.ts';
-import { LANE, readGroup, SAFE, TrimServer } from '../support/trim-server.ts';
+import { type FixedRule, LANE, readGroup, SAFE, TrimServer } from '../support/trim-server.ts';
 
 /** So small that trimming whole nodes is nearly exact: an entry too much would show. */
 const SMALL_NODES = ['--stream-node-max-entries', '2'];
@@ -167,7 +166,7 @@ test('even-unread: the groups are not asked', async () => {
   await using server = await TrimServer.start({ args: SMALL_NODES });
   await server.fill('s', 100);
   await server.redis.xgroup('CREATE', 's', 'g', '0');
-  const rule: TrimRule = { mode: 'even-unread', lengthMax: 10, ageMaxMs: null, ignoredGroups: [] };
+  const rule: FixedRule = { mode: 'even-unread', lengthMax: 10, ageMaxMs: null, ignoredGroups: [] };
   const { removed, first } = await server.trim('s', rule);
   expect(removed).toBeGreaterThan(85);
   expect(first.slowest).toBeNull();
@@ -304,7 +303,7 @@ class Consumers {
 
   async #trim(): Promise<void> {
     const random = this.#random;
-    const rules: TrimRule[] = [
+    const rules: FixedRule[] = [
       SAFE,
       { ...SAFE, ageMaxMs: null, lengthMax: 5 },
       { ...SAFE, ageMaxMs: 20, lengthMax: 50 },

@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startCluster } from '../../dev/servers/redis-cluster.ts';
 import { startRedis } from '../../dev/servers/redis.ts';
@@ -151,6 +154,65 @@ test('even-unread: what nobody has read goes too, and only then', async () => {
   });
   const { exitCode } = await audit(outbox);
   expect(exitCode).toBe(0);
+});
+
+test('routes and outboxes have lengths of their own, also for streams of before a restart', async () => {
+  await using outbox = await createOutbox({ env: { WALRELAY_TRIM_INTERVAL_MS: '100' } });
+  const path = join(mkdtempSync(join(tmpdir(), 'walrelay-trimming-')), 'walrelay.yaml');
+  const config = (beats: number) => `
+trim: even-unread
+outboxes:
+  - table: outbox
+    stream: '${outbox.name}.\${aggregatetype}'
+    trimMaxLength: 300
+    routes:
+      - { when: { aggregatetype: beat }, trimMaxLength: ${beats} }
+      - { when: { aggregatetype: ledger }, stream: ${outbox.name}.books, trimMaxLength: off }
+`;
+  writeFileSync(path, config(110));
+  const first = outbox.start({ WALRELAY_CONFIG: path });
+  await first.streaming();
+  for (const kind of ['order', 'beat', 'ledger']) await insertMany(outbox, MANY, kind);
+  const isKept = async (kind: string, least: number) => {
+    const length = await outbox.redis.xlen(outbox.stream(kind));
+    return length >= least && length < least + 100;
+  };
+  await waitFor(
+    'the streams to be trimmed',
+    async () => (await isKept('order', 300)) && (await isKept('beat', 110)),
+  );
+  expect(await outbox.redis.xlen(outbox.stream('books'))).toBe(MANY);
+  expect((await first.stop()).exitCode).toBe(0);
+
+  // No event comes: what the settings say now is true of what stands.
+  writeFileSync(path, config(1));
+  const second = outbox.start({ WALRELAY_CONFIG: path });
+  await waitFor('the beats to be trimmed', async () => await isKept('beat', 1));
+  await insertMany(outbox, MANY, 'beat');
+  await waitFor('the beats to be trimmed again', async () => await isKept('beat', 1));
+  expect(await isKept('order', 300)).toBe(true);
+  expect(await outbox.redis.xlen(outbox.stream('books'))).toBe(MANY);
+  expect((await second.stop()).exitCode).toBe(0);
+});
+
+test('a length that another route overrules, and one without a trimming, are told', async () => {
+  await using outbox = await createOutbox();
+  const path = join(mkdtempSync(join(tmpdir(), 'walrelay-trimming-')), 'walrelay.yaml');
+  writeFileSync(
+    path,
+    `stream: '${outbox.name}.\${aggregatetype}'\nroutes: [{ when: { type: beat }, stream: ${outbox.name}.beat, trimMaxLength: 10 }]\n`,
+  );
+  const safe = outbox.start({ WALRELAY_CONFIG: path, WALRELAY_TRIM: 'safe' });
+  const told = await safe.waitForLog(
+    'a trimMaxLength does not apply: another route may name the stream too, and keeps more',
+  );
+  expect(told).toMatchObject({
+    streams: [{ stream: `${outbox.name}.beat`, trimMaxLength: 10, applied: 'off' }],
+  });
+  expect((await safe.stop()).exitCode).toBe(0);
+  const none = outbox.start({ WALRELAY_CONFIG: path });
+  await none.waitForLog('a trimMaxLength is set, and nothing is trimmed: WALRELAY_TRIM is none');
+  expect((await none.stop()).exitCode).toBe(0);
 });
 
 test('nothing is trimmed, and nothing registered, unless asked', async () => {

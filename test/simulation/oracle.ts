@@ -293,7 +293,8 @@ export class Oracle implements RedisObserver {
     const control = this.#control;
     if (control === undefined) return 'LANE_MISSING';
     const timelines = this.#place.nodes.flatMap(({ state }) =>
-      [...state.hashes.values()].map((lane) => Number(lane.get('timeline'))),
+      // The hash of the streams' names has none.
+      [...state.hashes.values()].flatMap((lane) => lane.get('timeline') ?? []).map(Number),
     );
     if (this.#taintLsn !== null || !timelines.every((timeline) => this.#postgres.descendsFrom(timeline)))
       return 'TIMELINE_FORK';

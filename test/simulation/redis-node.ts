@@ -176,6 +176,19 @@ export class RedisNode {
         return [String(args[1]), CONFIG[String(args[1])] ?? ''];
       case 'HGETALL':
         return [...(this.state.hashes.get(String(args[0])) ?? [])].flat();
+      case 'HSET': {
+        const refusal = this.writeRefusal ?? this.refusedOnce;
+        if (refusal !== null) {
+          if (refusal === this.refusedOnce) this.refusedOnce = null;
+          throw new Refusal(refusal);
+        }
+        const [key = '', field = '', value = ''] = args.map(String);
+        this.poke(nowMs, ({ hashes }) => {
+          hashes.set(key, new Map(hashes.get(key)).set(field, value));
+        });
+        this.#lastWrite.set(link, this.#log.length);
+        return 1;
+      }
       case 'SCRIPT': {
         const sha = shaOf(String(args[1]));
         this.#scripts.add(sha);

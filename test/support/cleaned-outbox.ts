@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { CleanUp, type CleanUpOptions } from '../../src/clean-up/clean-up.ts';
 import { loadSettings } from '../../src/config/load-settings.ts';
 import { parseLsn } from '../../src/core/lsn.ts';
@@ -112,7 +113,7 @@ export class CleanUpBeside implements AsyncDisposable {
     const settings = loadSettings({
       env: { ...outbox.env, ...EAGER, ...env },
       flags: {},
-      readFile: () => '',
+      readFile: (path) => readFileSync(path, 'utf8'),
     });
     this.#cleanUp = new CleanUp({
       ...facts,
@@ -132,14 +133,20 @@ export class CleanUpBeside implements AsyncDisposable {
   }
 
   /** `walSenderPid`: of another session than the one that holds the slot. */
-  static async start(outbox: Outbox, env: Env = {}, walSenderPid?: number): Promise<CleanUpBeside> {
-    const [facts] = await outbox.query<{ oid: number; version: number; pid: number | null }>(
-      `SELECT 'outbox'::regclass::oid::int AS oid, current_setting('server_version_num')::int AS version,
+  static async start(
+    outbox: Outbox,
+    env: Env = {},
+    walSenderPid?: number,
+    tables: readonly string[] = ['outbox'],
+  ): Promise<CleanUpBeside> {
+    const [facts] = await outbox.query<{ oids: number[]; version: number; pid: number | null }>(
+      `SELECT (SELECT array_agg(name::regclass::oid::int ORDER BY place) FROM unnest($2::text[]) WITH ORDINALITY AS t (name, place)) AS oids,
+       current_setting('server_version_num')::int AS version,
        (SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1) AS pid`,
-      [outbox.name],
+      [outbox.name, tables],
     );
     const catalog = {
-      table: { oid: facts?.oid },
+      tables: facts?.oids.map((oid) => ({ table: { oid } })),
       server: { versionNumber: facts?.version, isInRecovery: false },
     };
     return new CleanUpBeside(outbox, env, {

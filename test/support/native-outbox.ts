@@ -7,6 +7,7 @@ import { packShapes } from '../../src/sink/packed-shapes.ts';
 export const NATIVE_OUTBOX: Outbox = compileOutbox(
   {
     name: 'public.outbox',
+    place: null,
     columnId: ['id'],
     columnType: 'type',
     columnAggregateType: 'aggregatetype',
@@ -15,6 +16,7 @@ export const NATIVE_OUTBOX: Outbox = compileOutbox(
     fields: {},
     staticFields: {},
     partitions: null,
+    trimMaxLength: 'off',
     format: 'native',
     cloudEventsSource: 'auto',
     debeziumConverter: 'string',

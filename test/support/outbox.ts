@@ -160,7 +160,8 @@ export class Outbox implements AsyncDisposable {
         ...(await this.redis.keys(`${this.metaKey}:dead-letters*`)),
       ];
       // One by one: on a cluster they belong to different nodes.
-      for (const key of [this.metaKey, `${this.metaKey}:streams`, ...keys]) await this.redis.del(key);
+      for (const key of [this.metaKey, `${this.metaKey}:streams`, `${this.metaKey}:names`, ...keys])
+        await this.redis.del(key);
     }
     this.redis.disconnect();
     await withAdmin(this.#adminUrl, async (client) => {

@@ -2,13 +2,21 @@ import { Redis } from 'ioredis';
 import type { RedisBinary } from '../../dev/servers/redis-binary.ts';
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import { RedisConnection } from '../../src/sink/redis-connection.ts';
-import { StreamTrimmer, type TrimRule, type TrimStep } from '../../src/sink/stream-trimmer.ts';
+import {
+  StreamTrimmer,
+  type TrimLimits,
+  type TrimRule,
+  type TrimStep,
+} from '../../src/sink/stream-trimmer.ts';
 
 export const LANE = 'lane';
 const HOLD = { epoch: 1, fence: 7 };
 
+/** One for every stream. */
+export interface FixedRule extends Omit<TrimRule, 'limitsOf'>, TrimLimits {}
+
 /** Trims what is acknowledged at once. */
-export const SAFE: TrimRule = { mode: 'safe', lengthMax: null, ageMaxMs: 0, ignoredGroups: [] };
+export const SAFE: FixedRule = { mode: 'safe', lengthMax: null, ageMaxMs: 0, ignoredGroups: [] };
 
 /** A Redis with a lane that one session holds, and connections beside that session's. */
 export class TrimServer implements AsyncDisposable {
@@ -46,14 +54,14 @@ export class TrimServer implements AsyncDisposable {
   }
 
   /** A session's view; one that was replaced when `fence` says so. */
-  trimmer(rule: TrimRule, fence = HOLD.fence): StreamTrimmer {
-    return new StreamTrimmer(rule, { ...HOLD, fence });
+  trimmer(rule: FixedRule, fence = HOLD.fence): StreamTrimmer {
+    return new StreamTrimmer({ ...rule, limitsOf: () => rule }, { ...HOLD, fence });
   }
 
   /** A round on one stream, in steps of `limit`; resolves with its first step. */
   async trim(
     stream: string,
-    rule: TrimRule,
+    rule: FixedRule,
     limit = 1000,
   ): Promise<{ readonly first: TrimStep; removed: number }> {
     const trimmer = this.trimmer(rule);

@@ -35,7 +35,7 @@ test('a span is a number with a unit', () => {
 });
 
 describe('a range', () => {
-  const settings = [{ columnTime: 'created_at' }];
+  const settings = [{ columnTime: 'created_at', place: null }];
 
   test('counts --last back from now and has no end', () => {
     expect(timeRange({ last: 1_000_000n }, settings, 5_000)).toEqual({ fromUs: 4_000_000n, toUs: null });
@@ -44,8 +44,8 @@ describe('a range', () => {
   test('is refused where it contradicts itself or the table has no time', () => {
     expect(thrownCode(() => timeRange({ last: 1n, to: 2n }, settings, 0))).toBe('CONFIG_INVALID');
     expect(thrownCode(() => timeRange({ from: 2n, to: 2n }, settings, 0))).toBe('CONFIG_INVALID');
-    expect(thrownCode(() => timeRange({ from: 2n }, [...settings, { columnTime: null }], 0))).toBe(
-      'CONFIG_INVALID',
-    );
+    expect(
+      thrownCode(() => timeRange({ from: 2n }, [...settings, { columnTime: null, place: null }], 0)),
+    ).toBe('CONFIG_INVALID');
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { loadSettings, type SettingSources } from '../../../src/config/load-settings.ts';
 import { settingsForLog } from '../../../src/config/settings-for-log.ts';
 import { type SettingKey, settingShape } from '../../../src/config/settings.ts';
+import { trimAgeMs } from '../../../src/config/trim-settings.ts';
 import { WalrelayError } from '../../../src/core/walrelay-error.ts';
 
 const DATABASE_URL = 'postgres://app:secret@db.internal:5432/orders';
@@ -69,6 +70,7 @@ describe('what applies', () => {
         {
           name: 'public.outbox',
           preset: null,
+          place: null,
           table: { schema: 'public', name: 'outbox' },
           stream: 'outbox.${aggregatetype}',
           columnId: ['id'],
@@ -80,6 +82,9 @@ describe('what applies', () => {
           fields: {},
           staticFields: {},
           partitions: null,
+          trimMaxLength: 'off',
+          cleanup: 'none',
+          cleanupRetentionMs: 604_800_000,
           format: 'native',
           cloudEventsSource: 'auto',
           debeziumConverter: 'string',
@@ -94,8 +99,6 @@ describe('what applies', () => {
       pollAfter: 'delete',
       pollMarkColumn: 'published_at',
       pollListenChannel: 'off',
-      cleanup: 'none',
-      cleanupRetentionMs: 604_800_000,
       cleanupOlderRows: 'keep',
       cleanupIntervalMs: 10_000,
       cleanupBatchRowsMax: 1000,
@@ -103,7 +106,6 @@ describe('what applies', () => {
       cleanupPartitionsAhead: 3,
       trim: 'none',
       trimMaxLength: 'off',
-      trimMaxAgeMs: 'off',
       trimIgnoredGroups: [],
       trimIntervalMs: 60_000,
       trimHeldUpWarnMs: 3_600_000,
@@ -113,6 +115,7 @@ describe('what applies', () => {
       batchEventsMax: 512,
       batchBytesMax: 262_144,
       inFlightBatchesMax: 4,
+      streamsMax: 10_000,
       eventBytesMax: 16 * 1024 ** 2,
       memoryBudgetBytes: 64 * 1024 ** 2,
       redisTimeoutMs: 10_000,
@@ -192,7 +195,10 @@ describe('what applies', () => {
   });
 
   test('what is acknowledged is kept for an hour, unless an age or a length is set', () => {
-    const trim = (env: Record<string, string>) => load({ env: { ...REQUIRED, ...env } }).trimMaxAgeMs;
+    const trim = (env: Record<string, string>) => {
+      const settings = load({ env: { ...REQUIRED, ...env } });
+      return trimAgeMs(settings, settings.trimMaxLength);
+    };
     expect(trim({ WALRELAY_TRIM: 'safe' })).toBe(3_600_000);
     expect(trim({ WALRELAY_TRIM: 'safe', WALRELAY_TRIM_MAX_LENGTH: '10' })).toBe('off');
     expect(trim({ WALRELAY_TRIM: 'safe', WALRELAY_TRIM_MAX_AGE_MS: '0' })).toBe(0);
@@ -302,7 +308,9 @@ describe('what is refused', () => {
     ]);
     // Without a clean-up nothing has to fit it.
     const fits = { ...rounds, WALRELAY_CLEANUP: 'none', WALRELAY_CLEANUP_RETENTION_MS: '0' };
-    expect(loadSettings({ env: fits, flags: {}, readFile: () => '' }).cleanupRetentionMs).toBe(0);
+    expect(loadSettings({ env: fits, flags: {}, readFile: () => '' }).outboxes[0]).toMatchObject({
+      cleanupRetentionMs: 0,
+    });
   });
 
   test('rules between settings are checked even while another setting is refused', () => {

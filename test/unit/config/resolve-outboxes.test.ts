@@ -2,6 +2,9 @@ import { expect, test } from 'vitest';
 import { loadSettings } from '../../../src/config/load-settings.ts';
 import { selectOutbox, selectOutboxes } from '../../../src/config/select-outbox.ts';
 import type { Settings } from '../../../src/config/settings.ts';
+import type { OutboxMapping } from '../../../src/core/outbox-mapping.ts';
+import type { WalrelayError } from '../../../src/core/walrelay-error.ts';
+import { compileOutbox } from '../../../src/route/outbox.ts';
 
 function load(yaml: string, env: Record<string, string> = {}): Settings {
   return loadSettings({
@@ -69,6 +72,22 @@ test.each([
     'w.yaml: fields: got a map; expected',
   ],
   ['routes: [{ stream: x }]', 'w.yaml: routes: got a list; expected a list of routes'],
+  [
+    'routes: [{ when: { type: x }, trimMaxLength: 0 }]',
+    'the one at 0 has a trimMaxLength that is not a whole number',
+  ],
+  [
+    'routes: [{ when: { type: x }, drop: true, trimMaxLength: 9 }]',
+    'the one at 0 has drop and more than when',
+  ],
+  [
+    'stream: orders\nroutes: [{ when: { type: x }, trimMaxLength: 9 }]',
+    'w.yaml: routes: expected one trimMaxLength for a stream; "orders" is given 9 and, in public.outbox, off',
+  ],
+  [
+    'trimMaxLength: 5\noutboxes: [{ table: a, stream: s }, { table: b, stream: s, trimMaxLength: off }]',
+    'w.yaml: routes: expected one trimMaxLength for a stream; "s" is given 5 and, in public.b, off',
+  ],
   ['routes: [{ when: { type: x }, drop: true, stream: y }]', 'the one at 0 has drop and more than when'],
 ])('%s is refused with its place', (yaml, expected) => {
   const problems = problemsOf(yaml);
@@ -85,11 +104,69 @@ test('routes are read with numbers as texts and null as NULL', () => {
       when: { tenant: ['1', null], type: ['a'] },
       stream: 'x',
       format: null,
+      trimMaxLength: null,
       isDropped: false,
       staticFields: { l: 'h' },
     },
-    { when: { type: ['b'] }, stream: null, format: null, isDropped: true, staticFields: {} },
+    {
+      when: { type: ['b'] },
+      stream: null,
+      format: null,
+      trimMaxLength: null,
+      isDropped: true,
+      staticFields: {},
+    },
   ]);
+});
+
+test('lengths are inherited from the outbox and from the top; one of them is enough for even-unread', () => {
+  const { outboxes, trimMaxLength } = load(
+    'trim: even-unread\noutboxes: [{ table: a, trimMaxLength: 5 }, { table: b, routes: [{ when: { type: x }, stream: x, trimMaxLength: 7 }] }]',
+  );
+  expect(trimMaxLength).toBe('off');
+  expect(outboxes.map((outbox) => outbox.trimMaxLength)).toEqual([5, 'off']);
+  expect(outboxes[1]?.routes[0]?.trimMaxLength).toBe(7);
+  expect(load('trimMaxLength: 3\noutboxes: [{ table: a }]').outboxes[0]?.trimMaxLength).toBe(3);
+  expect(problemsOf('trim: even-unread\noutboxes: [{ table: a }]')).toHaveLength(1);
+});
+
+test('each outbox may have a clean-up of its own; what does not fit is told with the outbox', () => {
+  const { outboxes } = load(
+    'cleanup: delete\noutboxes: [{ table: a }, { table: b, cleanup: partitions, cleanupRetentionMs: 5 }, { table: c, cleanup: none }]',
+  );
+  expect(outboxes.map(({ cleanup, cleanupRetentionMs }) => [cleanup, cleanupRetentionMs])).toEqual([
+    ['delete', 604_800_000],
+    ['partitions', 5],
+    ['none', 604_800_000],
+  ]);
+  const problems = problemsOf(
+    'auditIntervalMs: 1000\noutboxes: [{ table: a, cleanup: delete, cleanupRetentionMs: 2999 }, { name: b, table: b, cleanup: partitions, columnTime: none }, { table: c }]',
+  );
+  expect(problems).toEqual([
+    expect.stringContaining(
+      'w.yaml: outboxes: public.a.cleanupRetentionMs: expected at least 3 x auditIntervalMs',
+    ),
+    'w.yaml: outboxes: b.columnTime: expected the column that the table is partitioned by, for cleanup=partitions',
+  ]);
+});
+
+test('an event that no template fits is told with the place of the template in the file', () => {
+  const settings = load(
+    'outboxes:\n  - { table: a, stream: a }\n  - table: b\n    stream: "b.${type}"\n    routes: [{ when: { aggregatetype: x }, drop: true }, { when: { aggregatetype: y }, stream: "y.${type}" }]',
+  );
+  const router = compileOutbox(settings.outboxes[1] as OutboxMapping, settings).createRouter();
+  const hintOf = (kind: string) => {
+    try {
+      router.route(Buffer.from(kind), Int32Array.of(0, 0, 0, 0, 0), Int32Array.of(-1, -1, 1, -1, -1));
+    } catch (error) {
+      return (error as WalrelayError).hint;
+    }
+    return null;
+  };
+  expect(hintOf('z')).toBe('Choose a stream that every event can fill: outboxes[1].stream in w.yaml.');
+  expect(hintOf('y')).toBe(
+    'Choose a stream that every event can fill: outboxes[1].routes[1].stream in w.yaml.',
+  );
 });
 
 test('a command finds an outbox by its name or its table, and is told of those there are', () => {

@@ -197,7 +197,13 @@ test('an event without id or type is no CloudEvent, and stops the relay; an empt
 });
 
 test('a route can have a format of its own; ids are found only where all have the same', () => {
-  const route = { when: { type: ['raw'] }, stream: null, isDropped: false, staticFields: {} };
+  const route = {
+    when: { type: ['raw'] },
+    stream: null,
+    trimMaxLength: null,
+    isDropped: false,
+    staticFields: {},
+  };
   const mixed = outboxOf('native', { fields: {}, staticFields: {}, routes: [{ ...route, format: 'raw' }] });
   expect(mixed.shapes.map(({ fields }) => fields.length)).toEqual([1, 8]);
   expect(rolesOf(mixed).id).toBeNull();

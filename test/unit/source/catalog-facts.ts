@@ -35,7 +35,7 @@ export function catalogWith(
 const COLUMNS = ['id', 'type', 'aggregatetype', 'aggregateid', 'payload'];
 
 export const EXPECTED: Expectations = {
-  tables: [{ table: { schema: 'public', name: 'outbox' }, columns: COLUMNS }],
+  tables: [{ table: { schema: 'public', name: 'outbox' }, columns: COLUMNS, place: null }],
   publication: 'walrelay',
   slot: 'walrelay',
 };

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { SlowestGroup, TrimRule, TrimStep } from '../../../src/sink/stream-trimmer.ts';
+import type { SlowestGroup, TrimLimits, TrimRule, TrimStep } from '../../../src/sink/stream-trimmer.ts';
 import { TrimTally } from '../../../src/trimming/trim-tally.ts';
 
 const HOUR_MS = 3_600_000;
 const NOW_MS = 100 * HOUR_MS;
-const RULE: TrimRule = { mode: 'safe', lengthMax: null, ageMaxMs: HOUR_MS, ignoredGroups: [] };
+type FixedRule = Omit<TrimRule, 'limitsOf'> & TrimLimits;
+const RULE: FixedRule = { mode: 'safe', lengthMax: null, ageMaxMs: HOUR_MS, ignoredGroups: [] };
 
 function step(slowest: Partial<SlowestGroup> | null, length = 10): TrimStep {
   return {
@@ -18,8 +19,8 @@ function step(slowest: Partial<SlowestGroup> | null, length = 10): TrimStep {
   };
 }
 
-function tallyOf(rule: TrimRule, ...steps: TrimStep[]): TrimTally {
-  const tally = new TrimTally(rule, 2 * HOUR_MS);
+function tallyOf(rule: FixedRule, ...steps: TrimStep[]): TrimTally {
+  const tally = new TrimTally({ ...rule, limitsOf: () => rule }, 2 * HOUR_MS);
   steps.forEach((first, index) => tally.add(`s${index}`, { first, last: first, removed: 3 }));
   return tally;
 }
