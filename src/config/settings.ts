@@ -22,11 +22,12 @@ import {
 } from './setting-kind.ts';
 import type { NamedFile } from './secret-file.ts';
 import { POISON_SETTINGS } from './poison-settings.ts';
+import { POLLING_SETTINGS } from './polling-settings.ts';
 import { PRESET_SETTING } from './preset-setting.ts';
 import type { PresetName } from './presets.ts';
 import { dependentSetting, setting } from './setting-registry.ts';
 import type { OutboxMapping } from '../core/outbox-mapping.ts';
-import { isIdentifier, type TableName } from './table-name.ts';
+import type { TableName } from './table-name.ts';
 import { tlsSettings } from './tls-settings.ts';
 import { TRIM_SETTINGS } from './trim-settings.ts';
 
@@ -155,45 +156,7 @@ export const settingShape = {
       'The column that says when a row was inserted, by the clock of Postgres; or none. For audit, replay and clean-up.',
   }),
 
-  pollIntervalMs: setting(milliseconds({ min: 1, max: 60 * MINUTE_MS }), {
-    group: 'polling',
-    default: '1000',
-    description: 'How long `walrelay poll` waits after a claim that found less than it could take.',
-  }),
-  pollBatchEventsMax: setting(wholeNumber({ min: 1, max: 100_000 }), {
-    group: 'polling',
-    default: '4096',
-    description: 'Rows claimed in one transaction; fewer when they are large.',
-  }),
-  pollWorkers: setting(wholeNumber({ min: 1, max: 64 }), {
-    group: 'polling',
-    default: '1',
-    description: 'Workers that claim side by side. With more than one, the order between claims is not kept.',
-  }),
-  pollOrderColumn: setting(identifier(), {
-    group: 'polling',
-    default: 'created_at',
-    description: 'The column in whose order rows are claimed; it should have an index.',
-  }),
-  pollAfter: setting(choice(['delete', 'mark']), {
-    group: 'polling',
-    default: 'delete',
-    description: 'What becomes of a published row: delete it, or mark it.',
-  }),
-  pollMarkColumn: setting(identifier(), {
-    group: 'polling',
-    default: 'published_at',
-    description: 'The column that mark sets to now(); NULL means not yet published.',
-  }),
-  pollListenChannel: setting(
-    text('the name of a channel, or off', 'name', (name) => isIdentifier(name)),
-    {
-      group: 'polling',
-      default: 'off',
-      description: 'A NOTIFY on this channel wakes `walrelay poll` before its interval is over.',
-    },
-  ),
-
+  ...POLLING_SETTINGS,
   ...CLEAN_UP_SETTINGS,
   ...POISON_SETTINGS,
   ...TRIM_SETTINGS,

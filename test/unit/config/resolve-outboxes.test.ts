@@ -207,7 +207,14 @@ test('a preset fills in what nobody says, and everything that is said comes befo
   ]);
   expect(settings.outboxes[0]?.fields).toEqual({ retries: 'Retries' });
   expect(load('', { WALRELAY_PRESET: 'eventuate-tram' }).outboxes[0]?.routes).toEqual([
-    { when: { published: ['1'] }, stream: null, format: null, isDropped: true, staticFields: {} },
+    {
+      when: { published: ['1'] },
+      stream: null,
+      format: null,
+      isDropped: true,
+      staticFields: {},
+      trimMaxLength: null,
+    },
   ]);
 });
 
