@@ -66,6 +66,7 @@ export async function takeLanes(
     slot: settings.slot,
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
+    routing: ground.shape.routing,
     snapshot: began,
     snapshotSelection: selection,
   };

@@ -12,22 +12,30 @@ export class Oracle {
   readonly #outbox: Outbox;
   readonly #slot: string;
   #takenLsn: Lsn = ZERO_LSN;
+  readonly #tables: readonly string[];
   /** A table that is renamed stays the outbox. */
-  readonly #tableOid: number;
+  readonly #tableOids: readonly number[];
 
-  private constructor(outbox: Outbox, slot: string, tableOid: number) {
+  private constructor(
+    outbox: Outbox,
+    slot: string,
+    tables: { names: readonly string[]; oids: readonly number[] },
+  ) {
     this.#outbox = outbox;
     this.#slot = slot;
-    this.#tableOid = tableOid;
+    this.#tables = tables.names;
+    this.#tableOids = tables.oids;
   }
 
-  static async create(outbox: Outbox): Promise<Oracle> {
+  /** `names`: tables with the usual columns. */
+  static async create(outbox: Outbox, names: readonly string[] = ['outbox']): Promise<Oracle> {
     const slot = `${outbox.name}_oracle`;
     await outbox.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
-    const [table] = await outbox.query<{ oid: number | null }>(
-      "SELECT to_regclass('outbox')::oid::int AS oid",
+    const found = await outbox.query<{ oid: number | null }>(
+      'SELECT to_regclass(name)::oid::int AS oid FROM unnest($1::text[]) name',
+      [names],
     );
-    return new Oracle(outbox, slot, table?.oid ?? 0);
+    return new Oracle(outbox, slot, { names, oids: found.flatMap(({ oid }) => oid ?? []) });
   }
 
   /** All there ever was. */
@@ -88,7 +96,8 @@ export class Oracle {
   }
 
   #isOutbox({ relation }: Message): boolean {
-    return relation?.name === 'outbox' || relation?.relationOid === this.#tableOid;
+    if (relation === undefined) return false;
+    return this.#tables.includes(relation.name) || this.#tableOids.includes(relation.relationOid);
   }
 }
 
