@@ -142,7 +142,12 @@ function formatMicros(micros: bigint): string {
 }
 
 /** All entries of the test's streams, stream by stream, in stream order. */
-export async function readEntries(redis: Redis, prefix: string): Promise<Map<string, RelayedEvent[]>> {
+export async function readEntries(
+  redis: Redis,
+  prefix: string,
+  /** Of entries that are not native. */
+  eventOf: (stream: string, fields: Readonly<Record<string, string>>) => RelayedEvent = nativeEvent,
+): Promise<Map<string, RelayedEvent[]>> {
   const streams = new Map<string, RelayedEvent[]>();
   for (const stream of (await redis.keys(`${prefix}.*`)).sort()) {
     const events: RelayedEvent[] = [];
@@ -153,17 +158,7 @@ export async function readEntries(redis: Redis, prefix: string): Promise<Map<str
         const field: Record<string, string> = {};
         for (let index = 0; index < fields.length; index += 2)
           field[fields[index] as string] = fields[index + 1] as string;
-        events.push({
-          stream,
-          id: field['id'] ?? '',
-          type: field['type'] ?? '',
-          aggregateType: field['aggregate_type'] ?? '',
-          aggregateId: field['aggregate_id'] ?? '',
-          payload: field['payload'] ?? '',
-          lsn: field['lsn'] ?? '',
-          seq: field['seq'] ?? '',
-          committedAt: field['committed_at'] ?? '',
-        });
+        events.push(eventOf(stream, field));
       }
       const last = page.at(-1);
       if (last === undefined || page.length < 5000) break;
@@ -172,6 +167,20 @@ export async function readEntries(redis: Redis, prefix: string): Promise<Map<str
     streams.set(stream, events);
   }
   return streams;
+}
+
+export function nativeEvent(stream: string, field: Readonly<Record<string, string>>): RelayedEvent {
+  return {
+    stream,
+    id: field['id'] ?? '',
+    type: field['type'] ?? '',
+    aggregateType: field['aggregate_type'] ?? '',
+    aggregateId: field['aggregate_id'] ?? '',
+    payload: field['payload'] ?? '',
+    lsn: field['lsn'] ?? '',
+    seq: field['seq'] ?? '',
+    committedAt: field['committed_at'] ?? '',
+  };
 }
 
 /** Exact set, no duplicate, commit order, every byte; and floor ≥ confirmed_flush. Returns the number of events. */
