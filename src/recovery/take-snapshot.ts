@@ -1,19 +1,16 @@
 import { clientConfig } from '../config/client-config.ts';
 import type { Settings } from '../config/settings.ts';
-import { formatLsn, type Lsn, lsnToHex, ZERO_LSN } from '../core/lsn.ts';
+import { formatLsn } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
-import { type InitOptions, noteSlot, prepareOutbox } from '../relay/initialize.ts';
-import type { Outbox } from '../route/outbox.ts';
+import { type InitOptions, prepareOutbox } from '../relay/initialize.ts';
 import { packShapes } from '../sink/packed-shapes.ts';
 import { SNAPSHOT_AT } from '../sink/recovery-script.ts';
 import { RecoveryWriter } from '../sink/recovery-writer.ts';
 import type { StreamFacts } from '../sink/stream-ids.ts';
-import { ReplicationConnection } from '../source/replication-connection.ts';
 import { initUnlockSql } from '../source/setup-sql.ts';
 import { NO_LIMITS_SQL, SnapshotReader } from '../source/snapshot-reader.ts';
 import { checkReadable } from './check-readable.ts';
-import { exportSnapshot, replaceSlot } from './exported-slot.ts';
 import { IdPartitions } from './id-partitions.ts';
 import { keepEntries } from './keep-entries.ts';
 import { findMissingRows, type MissingRows, type RowScan, type RowSource } from './missing-rows.ts';
@@ -23,7 +20,6 @@ import { RowSet } from './row-set.ts';
 import { type SampleEntry, sampleEntry } from './sample-entry.ts';
 import { refuseSharedIds } from './shared-ids.ts';
 import { SlotBudget } from './slot-budget.ts';
-import { readSlotIds } from './slot-ids.ts';
 import {
   countRows,
   readFacts,
@@ -32,7 +28,8 @@ import {
   requireUntrimmed,
   takeLock,
 } from './snapshot-guards.ts';
-import { type Facts, judgeFacts, takeLanes } from './snapshot-lanes.ts';
+import { judgeFacts, takeLanes } from './snapshot-lanes.ts';
+import { beginMoment } from './snapshot-moment.ts';
 import { judgeStart, type SnapshotStart } from './snapshot-plan.ts';
 import {
   chooseSelection,
@@ -137,55 +134,40 @@ export async function takeSnapshot(ground: Ground, options: SnapshotOptions): Pr
   const held = await readHeld(ground, outboxes, partitions, (entries) => count('entries', entries, null));
   if (lane?.snapshot !== undefined && !options.republishesTrimmed) requireUntrimmed(held);
 
-  let slotLsn: Lsn | null = null;
   let streamed = 0;
-  if (start === 'begin' || start === 'anew') {
-    if (isDryRun) await reader.begin(null);
-    else slotLsn = await beginSlot(ground, facts, reader, options);
-  } else {
-    slotLsn = catalog.slot?.confirmedLsn ?? ZERO_LSN;
-    const untilLsn = await beginBesideSlot(ground, facts, reader, options);
-    step(`reading the slot from ${formatLsn(slotLsn)} to ${formatLsn(untilLsn)}: what it sends is left out`);
-    const take = (id: string, outbox: Outbox) => {
+  const slotLsn = await beginMoment(ground, facts, reader, {
+    start,
+    options,
+    take: (id, outbox) => {
       const number = outboxes.indexOf(outbox);
       if (number === -1) return;
       partitions.addHeld(id, number);
       streamed += 1;
       count('events', streamed, null);
-    };
-    await readSlotIds(config(), { settings, shape, catalog, isRaw, untilLsn, take });
-  }
+    },
+  });
 
   using budget = new SlotBudget(config, {
     slot: settings.slot,
     retainedWarnBytes: settings.walRetainedWarnBytes,
     told: step,
   });
-  const rowCounts: number[] = [];
-  for (const source of sources) rowCounts.push(await countRows(source));
-  const rows = sumOf(rowCounts);
   // Nothing of it is published yet, so what came since the first look may still be refused.
   if (held.entries === 0 && start !== 'continue') await refuseSharedIds(sources);
-  const missing =
-    held.entries === 0 && streamed === 0
-      ? rowCounts.map(allRows)
-      : await findMissingRows(
-          sources.map((source, number) => scanOf(source, number, held)),
-          partitions,
-          (done) => count('rows', done, rows),
-        );
+  const missing = await compareRows(sources, held, { partitions, streamed, count });
   const tables: TableReport[] = [];
   for (const [number, source] of sources.entries()) {
+    const { rowCount, rows } = missing[number] as MissingRows;
+    const sample = isDryRun ? await sampleEntry(source) : null;
     const choice = selection.tables[number] as TableChoice;
-    const table = { rows: rowCounts[number] ?? 0, missing: missing[number]?.rows.size ?? 0, published: 0 };
-    tables.push({ ...choice, ...table, sample: isDryRun ? await sampleEntry(source) : null });
+    tables.push({ ...choice, rows: rowCount, missing: rows.size, published: 0, sample });
   }
   const { since, where } = selection;
   const found: SnapshotReport = {
     start,
     selection: { since, where },
     tables,
-    rows,
+    rows: sumOf(tables.map(({ rows }) => rows)),
     entries: held.entries,
     streamed,
     missing: sumOf(tables.map((table) => table.missing)),
@@ -242,48 +224,26 @@ async function openSources(
   return sources;
 }
 
+/** What is to be published, table by table. */
+async function compareRows(
+  sources: readonly RowSource[],
+  held: HeldIds,
+  about: {
+    readonly partitions: IdPartitions;
+    readonly streamed: number;
+    readonly count: SnapshotOptions['count'];
+  },
+): Promise<MissingRows[]> {
+  const rowCounts: number[] = [];
+  for (const source of sources) rowCounts.push(await countRows(source));
+  if (held.entries === 0 && about.streamed === 0) return rowCounts.map(allRows);
+  const scans = sources.map((source, number) => scanOf(source, number, held));
+  return findMissingRows(scans, about.partitions, (done) => about.count('rows', done, sumOf(rowCounts)));
+}
+
 function scanOf(source: RowSource, number: number, { tables, sharedScopes }: HeldIds): RowScan {
   const streams = tables[number]?.streams ?? new Map<string, StreamFacts>();
   return { source, streams, lane: null, scope: number, sharedScopes };
-}
-
-/** Makes the slot, and opens the snapshot of its beginning. */
-async function beginSlot(
-  ground: Ground,
-  { catalog }: Facts,
-  reader: SnapshotReader,
-  { step }: SnapshotOptions,
-): Promise<Lsn> {
-  const { postgres, settings, lanes } = ground;
-  const { slotLsn, snapshot } = await replaceSlot(postgres, settings.slot, catalog, step);
-  await reader.begin(snapshot);
-  await noteSlot(ground, true);
-  await lanes.annotate({ floor: lsnToHex(slotLsn) });
-  return slotLsn;
-}
-
-/**
- * Opens a snapshot whose place in the WAL is known, beside a slot that began earlier: that of another slot, which is gone at
- * once. Returns the place.
- */
-async function beginBesideSlot(
-  ground: Ground,
-  { catalog }: Facts,
-  reader: SnapshotReader,
-  { step, holder, isDryRun, now }: SnapshotOptions,
-): Promise<Lsn> {
-  const { settings } = ground;
-  if (!isDryRun) await noteSlot(ground, true);
-  const postgres = await ReplicationConnection.open(clientConfig(settings, holder));
-  try {
-    // A name of its own: that of a killed run may live on for a moment.
-    const name = `${settings.slot.slice(0, 48)}_${now().getTime().toString(36)}`;
-    const { slotLsn, snapshot } = await exportSnapshot(postgres, name, catalog, step);
-    await reader.begin(snapshot);
-    return slotLsn;
-  } finally {
-    await postgres.close(GOODBYE_TIMEOUT_MS);
-  }
 }
 
 function allRows(rowCount: number): MissingRows {
@@ -353,5 +313,4 @@ function sumOf(numbers: readonly number[]): number {
 
 /** Of the slot: whether it has to be made, or made anew, the state of the lane tells. */
 const SLOT_PROBLEMS: ReadonlySet<string> = new Set(['SLOT_MISSING', 'SLOT_LOST']);
-const GOODBYE_TIMEOUT_MS = 500;
 const NOTE_INTERVAL_MS = 1000;
