@@ -33,7 +33,7 @@ export function addSnapshotOptions(command: Command): void {
     .option('--since <value>', 'of these rows, those from this value of the order column on')
     .option(
       '--order-by <column>',
-      'the column in whose order they are published (WALRELAY_POLL_ORDER_COLUMN)',
+      'the column in whose order they are published (WALRELAY_POLL_ORDER_COLUMN; of several tables columnTime)',
     )
     .option(
       '--skip-published',

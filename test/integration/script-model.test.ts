@@ -37,9 +37,12 @@ const AWKWARD: Outbox = compileOutbox(
   { metaKey: 'lane', deadLetterStream: 'letters' },
 );
 
-function formatted(format: Outbox['mapping']['format']): Outbox {
+function formatted(
+  format: Outbox['mapping']['format'],
+  fields: Outbox['mapping']['fields'] = { traceparent: 'traceparent' },
+): Outbox {
   return compileOutbox(
-    { ...NATIVE_OUTBOX.mapping, format, fields: { traceparent: 'traceparent' } },
+    { ...NATIVE_OUTBOX.mapping, format, fields },
     { metaKey: 'lane', deadLetterStream: 'letters' },
   );
 }
@@ -51,8 +54,8 @@ const MANY = [
   formatted('cloudevents-structured'),
   formatted('cloudevents-binary'),
   formatted('debezium'),
-  formatted('debezium-compact'),
-  formatted('raw'),
+  formatted('debezium-compact', {}),
+  formatted('raw', {}),
 ].flatMap(({ shapes }) => shapes);
 
 /** The simulation believes the model; so the model must do what the scripts do. */
