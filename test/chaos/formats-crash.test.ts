@@ -2,6 +2,7 @@ import { expect, inject, test } from 'vitest';
 import { isLong, Links } from '../support/chaos-links.ts';
 import { chaosSeed, Random } from '../support/chaos-random.ts';
 import { eventOfAnyFormat } from '../support/cloud-events.ts';
+import type { RelayedEvent } from '../support/compare-streams.ts';
 import { CrashRun, planStrikes } from '../support/crash-run.ts';
 import { DEAD_LETTER_ENV, expectApart } from '../support/dead-letters.ts';
 import { Oracle } from '../support/exactness.ts';
@@ -32,6 +33,26 @@ CREATE FUNCTION return_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
   RETURN NULL; END';
 CREATE TRIGGER return_row AFTER INSERT ON outbox FOR EACH ROW WHEN (NEW.aggregatetype = 'invoice') EXECUTE FUNCTION return_row()`;
 
+/** Each entry is what its table and route say: of another shape, the same event would read the same. */
+function eventInItsFormat(stream: string, fields: Readonly<Record<string, string>>): RelayedEvent {
+  const event = eventOfAnyFormat(stream, fields);
+  const found =
+    fields['ce_id'] !== undefined
+      ? `binary ${fields['ce_source']} ${fields['ce_region']}`
+      : fields['data'] === undefined
+        ? `native ${fields['of']}`
+        : `structured ${(/"source":"(.*?)"/.exec(fields['data']) ?? [])[1]}`;
+  const fitting =
+    event.aggregateType === 'shipment'
+      ? ['native a route']
+      : [
+          'structured /public.outbox',
+          ...(event.aggregateType === 'invoice' ? ['binary /public.returns eu'] : []),
+        ];
+  if (!fitting.includes(found)) throw new Error(`an entry of ${stream} is ${found}`);
+  return event;
+}
+
 test(`killed ${KILLS} times at random and at named points, two tables in several formats: every event once, in its format, in order`, async () => {
   const random = new Random(chaosSeed('formats-crash'));
   await using outbox = await listedOutboxes(
@@ -52,6 +73,7 @@ test(`killed ${KILLS} times at random and at named points, two tables in several
     bigEvery: 300,
   });
   const run = new CrashRun((env) => outbox.start({ ...links.env, ...env }), links, random);
+  // A point that is not recognised is waited for in vain.
   for (const strike of planStrikes(random, KILLS)) await run.strike(strike);
   await workload.stop();
   const daemon = run.running();
@@ -62,10 +84,8 @@ test(`killed ${KILLS} times at random and at named points, two tables in several
     outbox,
     oracle,
     ({ type, aggregateType }) => type === '' && aggregateType !== 'shipment',
-    eventOfAnyFormat,
+    eventInItsFormat,
   );
-  const points = [...run.counts].filter(([what]) => what.startsWith('append/'));
   console.log(`formats-crash: ${KILLS} kills, ${events} events, ${letters} dead letters`);
-  expect(points.length).toBeGreaterThan(3);
   expect(letters).toBeGreaterThan(10);
 }, 600_000);
