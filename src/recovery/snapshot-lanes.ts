@@ -67,6 +67,7 @@ export async function takeLanes(
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
     routing: ground.shape.routing,
+    formats: ground.shape.formats,
     snapshot: began,
     snapshotSelection: selection,
   };
