@@ -24,8 +24,12 @@ export function settingKeysOf(command: Command): SettingKey[] {
 }
 
 /** Flags before environment before file before default. Throws CONFIG_INVALID with every problem. */
-export function commandSettings(command: Command): Settings {
+export function commandSettings(
+  command: Command,
+  options: { readonly needsNoDatabase?: boolean } = {},
+): Settings {
   return loadSettings({
+    ...options,
     env: process.env,
     flags: command.opts(),
     readFile: (path) => readFileSync(path, 'utf8'),

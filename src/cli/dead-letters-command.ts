@@ -232,7 +232,7 @@ async function withRedis(
   command: Command,
   work: (settings: Settings, ground: LetterGround, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const settings = commandSettings(command);
+  const settings = commandSettings(command, { needsNoDatabase: true });
   await stoppable(async (signal) => {
     using redis = await RedisByKey.open(settings);
     await work(settings, redis.letterGround(), signal);

@@ -32,7 +32,8 @@ Examples:
   $ walrelay init --print-sql | psql "$DATABASE_URL"     then: walrelay init
   $ walrelay init --snapshot --dry-run                   count the rows that are there, and show the first entry
   $ walrelay init --snapshot && walrelay run             publish them, then relay
-  $ walrelay init --snapshot --where 'processed_at IS NULL' --order-by id`,
+  $ walrelay init --snapshot --where 'processed_at IS NULL' --order-by id
+  $ walrelay init --snapshot --outbox billing            of several tables, the rows of one`,
     );
   addDetectOptions(command);
   addSnapshotOptions(command);

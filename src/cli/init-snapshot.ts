@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import { selectOutbox } from '../config/select-outbox.ts';
 import type { Settings } from '../config/settings.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { grouped } from '../core/grouped.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { type SnapshotReport, takeSnapshot } from '../recovery/take-snapshot.ts';
+import { type SnapshotReport, type TableReport, takeSnapshot } from '../recovery/take-snapshot.ts';
 import { Ground } from '../relay/ground.ts';
 import type { InitOptions } from '../relay/initialize.ts';
 import { SNAPSHOT_AT } from '../sink/recovery-script.ts';
@@ -13,6 +14,7 @@ import { RecoverProgress } from './recover-progress.ts';
 
 /** What only means something with --snapshot. */
 export interface SnapshotFlags {
+  readonly outbox?: string;
   readonly where?: string;
   readonly since?: string;
   readonly orderBy?: string;
@@ -25,12 +27,13 @@ export interface SnapshotFlags {
 export function addSnapshotOptions(command: Command): void {
   command
     .optionsGroup('Rows that were there before:')
-    .option('--snapshot', 'publish the rows that the table holds already, then everything from there on')
+    .option('--snapshot', 'publish the rows that the tables hold already, then everything from there on')
+    .option('--outbox <name>', 'only the rows of this outbox, by its name or table, where there are several')
     .option('--where <sql>', 'of these rows, those that fulfil a condition, as behind WHERE')
     .option('--since <value>', 'of these rows, those from this value of the order column on')
     .option(
       '--order-by <column>',
-      'the column in whose order they are published (WALRELAY_POLL_ORDER_COLUMN)',
+      'the column in whose order they are published (WALRELAY_POLL_ORDER_COLUMN; of several tables columnTime)',
     )
     .option(
       '--skip-published',
@@ -45,7 +48,7 @@ export function addSnapshotOptions(command: Command): void {
 }
 
 export const SNAPSHOT_HELP = `
-A snapshot needs SELECT on the table. The rows are published first, in order, each entry marked with ${SNAPSHOT_AT}; producers may
+A snapshot needs SELECT on the tables. The rows are published first, in order, table by table, each entry marked with ${SNAPSHOT_AT}; producers may
 go on writing, what they commit meanwhile comes through the slot. It can be interrupted at any time: run it again, and it goes on
 where it stopped. Until it has ended no relay starts. Meanwhile the slot keeps all WAL on the primary, and VACUUM can't remove rows
 that die: watch the disk, and raise max_slot_wal_keep_size if it is tight. docs/snapshot.md tells all of it.`;
@@ -62,6 +65,7 @@ export function requireSnapshot(flags: SnapshotFlags, except: readonly (keyof Sn
 }
 
 const NAMES: Readonly<Record<keyof SnapshotFlags, string>> = {
+  outbox: '--outbox',
   where: '--where',
   since: '--since',
   orderBy: '--order-by',
@@ -78,6 +82,10 @@ export async function initSnapshot(
 ): Promise<void> {
   const isDryRun = flags.dryRun === true;
   const holder = holderName();
+  const outbox =
+    flags.outbox === undefined
+      ? undefined
+      : selectOutbox(settings, flags.outbox, 'walrelay init --snapshot --outbox').name;
   await using ground = await Ground.open(settings, holder);
   using progress = new RecoverProgress(process.stderr, new ProgressLine(process.stderr));
   const interrupted = () => {
@@ -89,7 +97,7 @@ export async function initSnapshot(
   const report = await takeSnapshot(ground, {
     isDryRun,
     init,
-    selection: { orderColumn: flags.orderBy, since: flags.since, where: flags.where },
+    selection: { outbox, orderColumn: flags.orderBy, since: flags.since, where: flags.where },
     skipsPublished: flags.skipPublished === true,
     republishesTrimmed: flags.republishTrimmed === true,
     holder,
@@ -99,19 +107,25 @@ export async function initSnapshot(
   });
   process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ isDryRun, ...report })}\n`);
-  else tellReport(report, isDryRun);
+  else tellReport(report, settings, isDryRun);
 }
 
-function tellReport(report: SnapshotReport, isDryRun: boolean): void {
-  const { selection, sample, retainedBytes, slotLsn } = report;
-  const lines: [string, string][] = [['rows', `${grouped(report.rows)}${selectionText(selection)}`]];
+function tellReport(report: SnapshotReport, { outboxes }: Settings, isDryRun: boolean): void {
+  const { tables, retainedBytes, slotLsn } = report;
+  const verb = isDryRun ? 'to publish' : 'published';
+  const countOf = ({ missing, published }: Pick<TableReport, 'missing' | 'published'>) =>
+    grouped(isDryRun ? missing : published);
+  const [only] = tables;
+  const order = tables.length === 1 ? ` in the order of ${only?.orderColumn}` : '';
+  const lines: [string, string][] = [['rows', `${grouped(report.rows)}${selectionText(report.selection)}`]];
   if (report.entries > 0) lines.push(['entries', `${grouped(report.entries)} stood in the streams before`]);
   if (report.streamed > 0)
     lines.push(['streamed', `${grouped(report.streamed)} events came later: the slot sends them`]);
-  lines.push([
-    isDryRun ? 'to publish' : 'published',
-    `${grouped(isDryRun ? report.missing : report.published)} in the order of ${selection.orderColumn}`,
-  ]);
+  lines.push([verb, `${countOf(report)}${order}`]);
+  if (tables.length > 1) {
+    for (const table of tables)
+      lines.push(['', `${countOf(table)} of ${table.outbox}, in the order of ${table.orderColumn}`]);
+  }
   if (slotLsn !== null) {
     const keeps =
       retainedBytes === null ? '' : `, keeps ${grouped(Math.round(retainedBytes / 1024 / 1024))} MiB of WAL`;
@@ -119,19 +133,28 @@ function tellReport(report: SnapshotReport, isDryRun: boolean): void {
   }
   process.stdout.write('\n');
   for (const [name, value] of lines) process.stdout.write(`${name.padEnd(11)} ${value}\n`);
-  if (!isDryRun) {
-    process.stdout.write('\nReady. Start the relay with: walrelay run\n');
+  if (isDryRun) {
+    for (const table of tables) tellSample(table, tables.length);
+    process.stdout.write('\nNothing was changed. To do it, the same without --dry-run.\n');
     return;
   }
-  if (sample !== null) {
-    process.stdout.write(`\nThe first would be, in ${sample.stream}:\n`);
-    for (const [name, value] of [
-      ...Object.entries(sample.fields),
-      [SNAPSHOT_AT, 'when it is appended'] as const,
-    ])
-      process.stdout.write(`  ${name.padEnd(15)} ${shortened(value)}\n`);
+  const others = outboxes.filter(({ name }) => tables.every(({ outbox }) => outbox !== name));
+  if (others.length > 0) {
+    const names = others.map(({ name }) => name);
+    process.stdout.write(
+      `\nNot of this snapshot: the rows of ${names.join(', ')}. To publish those too, before a relay starts: ` +
+        `walrelay init --snapshot --outbox ${names[0]}\n`,
+    );
   }
-  process.stdout.write('\nNothing was changed. To do it, the same without --dry-run.\n');
+  process.stdout.write('\nReady. Start the relay with: walrelay run\n');
+}
+
+function tellSample({ outbox, sample }: TableReport, tableCount: number): void {
+  if (sample === null) return;
+  const whose = tableCount === 1 ? '' : ` of ${outbox}`;
+  process.stdout.write(`\nThe first${whose} would be, in ${sample.stream}:\n`);
+  const fields = [...Object.entries(sample.fields), [SNAPSHOT_AT, 'when it is appended'] as const];
+  for (const [name, value] of fields) process.stdout.write(`  ${name.padEnd(15)} ${shortened(value)}\n`);
 }
 
 function selectionText({ since, where }: SnapshotReport['selection']): string {

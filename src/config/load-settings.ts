@@ -23,6 +23,8 @@ export interface SettingSources {
   readonly readFile: (path: string) => string;
   /** The configuration file; without it, `--config` or WALRELAY_CONFIG names one. */
   readonly configFile?: string;
+  /** True: whoever asks uses Redis alone, and DATABASE_URL may be missing. */
+  readonly needsNoDatabase?: boolean;
 }
 
 /** A value and where it came from. */
@@ -32,6 +34,9 @@ interface Given {
   /** The file that holds nothing but this value. */
   readonly path?: string;
 }
+
+/** A host that nobody has (RFC 2606), so that whoever connects after all is told. */
+const NO_DATABASE: Given = { where: 'DATABASE_URL', raw: 'postgres://not-asked.invalid/' };
 
 /**
  * Flags before environment before file before default. Throws CONFIG_INVALID with every problem, a line each, so that
@@ -53,6 +58,8 @@ export function loadSettings(sources: SettingSources): Settings {
       given.set(row.key, found.given);
     }
   }
+  if (sources.needsNoDatabase === true && !given.has('databaseUrl') && !unreadable.has('databaseUrl'))
+    given.set('databaseUrl', NO_DATABASE);
 
   const explicit = new Map(given);
   addPreset(given, rows);

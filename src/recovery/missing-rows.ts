@@ -42,21 +42,61 @@ export interface RowSource {
   readonly isRaw: boolean;
 }
 
-export interface HeldEntries {
-  readonly partitions: IdPartitions;
+/** How the rows of one table are compared with the streams. */
+export interface RowScan {
+  readonly source: RowSource;
   readonly streams: ReadonlyMap<string, StreamFacts>;
   /** Null: no relay has ever appended anything, so whatever no stream holds is to be published. */
   readonly lane: LaneHistory | null;
+  /** What its ids are compared with: what is of its own, and for streams that it shares with others, what stands there. */
+  readonly scope: number;
+  readonly sharedScopes: ReadonlyMap<string, number>;
 }
 
-/** Reads the ids of all rows, and finds those that no stream holds and what is to become of them. */
+/**
+ * Reads the ids of all rows, table by table, and finds those that `partitions` does not hold and what is to become of them.
+ * Answers for each table.
+ */
 export async function findMissingRows(
-  source: RowSource,
-  held: HeldEntries,
+  scans: readonly RowScan[],
+  partitions: IdPartitions,
+  /** How many rows have been read, and of which table. */
+  progress: (rows: number, table: number) => void,
+): Promise<MissingRows[]> {
+  const tables: { firstRow: number; rowCount: number; marks: readonly RowMark[] }[] = [];
+  let firstRow = 0;
+  for (const scan of scans) {
+    const scanned = await scanRows(scan, partitions, firstRow, (rows) =>
+      progress(firstRow + rows, tables.length),
+    );
+    tables.push({ firstRow, ...scanned });
+    firstRow += scanned.rowCount;
+  }
+  const found = tables.map((table) => ({ ...table, rows: new RowSet(), counts: [0, 0, 0] }));
+  for (const { row, verdict } of partitions.missing()) {
+    const table = found.findLast((each) => each.firstRow <= row && each.rowCount > 0);
+    if (table === undefined) continue;
+    table.counts[verdict] = (table.counts[verdict] ?? 0) + 1;
+    if (verdict === VERDICT.republish) table.rows.add(row - table.firstRow);
+  }
+  return found.map(({ rowCount, rows, counts, marks }) => ({
+    rowCount,
+    rows,
+    relayedCount: counts[VERDICT.relayed] ?? 0,
+    doubtfulCount: counts[VERDICT.doubtful] ?? 0,
+    start: marks.findLast((mark) => mark.row <= rows.first) ?? (marks[0] as RowMark),
+  }));
+}
+
+/** `firstRow`: by which number `partitions` knows the first. */
+async function scanRows(
+  scan: RowScan,
+  partitions: IdPartitions,
+  firstRow: number,
   progress: (rows: number) => void,
-): Promise<MissingRows> {
-  const { streams, lane } = held;
-  const judge = createJudge(source, streams, source.since === null ? lane : null);
+): Promise<{ readonly rowCount: number; readonly marks: readonly RowMark[] }> {
+  const { source, scope, sharedScopes } = scan;
+  const judge = createJudge(scan);
   const idOf = (row: TextRow) => textOf(row[ORDER_VALUES], source.isRaw);
   const marks: RowMark[] = [{ row: 0, key: null, id: null }];
   let rowCount = 0;
@@ -71,27 +111,16 @@ export async function findMissingRows(
         marks.push({ row: rowCount, key, id });
       }
       previousKey = key;
-      held.partitions.addRow(id, rowCount, judge(row));
+      const { verdict, stream } = judge(row);
+      const shared = (stream === null ? undefined : sharedScopes.get(stream)) ?? null;
+      partitions.addRow(id, { row: firstRow + rowCount, verdict }, { own: scope, shared });
       rowCount += 1;
     }
     progress(rowCount);
     if (page.length < ROWS_PER_PAGE) break;
   }
   await source.reader.query('CLOSE walrelay_rows');
-
-  const rows = new RowSet();
-  const counts = [0, 0, 0];
-  for (const { row, verdict } of held.partitions.missing()) {
-    counts[verdict] = (counts[verdict] ?? 0) + 1;
-    if (verdict === VERDICT.republish) rows.add(row);
-  }
-  return {
-    rowCount,
-    rows,
-    relayedCount: counts[VERDICT.relayed] ?? 0,
-    doubtfulCount: counts[VERDICT.doubtful] ?? 0,
-    start: marks.findLast((mark) => mark.row <= rows.first) ?? (marks[0] as RowMark),
-  };
+  return { rowCount, marks };
 }
 
 /** The cursor of which `reader` fetches; each row begins with its order column and when it was made. */
@@ -122,13 +151,14 @@ function scannedValues({ outbox, values, isRaw }: RowSource): string[] {
   ];
 }
 
-/** `lane`: null where every row that no stream holds is to be published. */
-function createJudge(
-  source: RowSource,
-  streams: HeldEntries['streams'],
-  lane: LaneHistory | null,
-): (row: TextRow) => number {
+/** What becomes of a row if no stream holds it, and the stream that it goes to by now. */
+function createJudge({
+  source,
+  streams,
+  lane: history,
+}: RowScan): (row: TextRow) => { readonly verdict: number; readonly stream: string | null } {
   const { outbox } = source;
+  const lane = source.since === null ? history : null;
   const placeOf = (slot: number) => ORDER_VALUES + 1 + outbox.routingSlots.indexOf(slot);
   const router = new RowRouter(outbox, placeOf, source);
   const noStream = lane === null ? null : horizonOf(null, lane);
@@ -138,11 +168,12 @@ function createJudge(
   return (row) => {
     // An event that has no stream: if it has to be published, that will stop in front of it and name it.
     const found = router.find(row);
-    if (found === 'dropped') return VERDICT.dropped;
-    if (noStream === null) return VERDICT.republish;
-    const horizon = (found === 'none' ? undefined : horizons.get(found.stream)) ?? noStream;
+    if (found === 'dropped') return { verdict: VERDICT.dropped, stream: null };
+    const stream = found === 'none' ? null : found.stream;
+    if (noStream === null) return { verdict: VERDICT.republish, stream };
+    const horizon = (stream === null ? undefined : horizons.get(stream)) ?? noStream;
     const made = row[1] ?? null;
-    return judgeRow(made === null ? null : Number(made), horizon);
+    return { verdict: judgeRow(made === null ? null : Number(made), horizon), stream };
   };
 }
 

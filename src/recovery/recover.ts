@@ -14,12 +14,10 @@ import { checkReadable } from './check-readable.ts';
 import { replaceSlot } from './exported-slot.ts';
 import { IdPartitions } from './id-partitions.ts';
 import { keepEntries } from './keep-entries.ts';
-import { findMissingRows, type MissingRows, type RowSource } from './missing-rows.ts';
-import { type HeldIds, readHeld } from './read-held.ts';
+import { findMissingRows, type MissingRows, type RowScan, type RowSource } from './missing-rows.ts';
 import { publishMissing } from './publish-missing.ts';
+import { type HeldIds, type HeldTable, readHeld } from './read-held.ts';
 import type { RecoveryPlan } from './recovery-plan.ts';
-
-import type { LaneHistory } from './stream-horizon.ts';
 
 export interface RecoveryOptions {
   /** Look and count, change nothing. */
@@ -72,20 +70,16 @@ export async function recover(
   const sources: RowSource[] = [];
   for (const outbox of ground.shape.outboxes)
     sources.push(await checkReadable(outbox, reader, selection, { what: 'A recovery', isRaw }));
-  using partitions = new DisposableList(sources.map(() => new IdPartitions()));
+  using partitions = new IdPartitions();
 
   const began = `began ${options.now().toISOString()}`;
   const state = takenLane(ground, plan, began);
   if (!options.isDryRun) await takeLanes(ground, plan, state, options.holder);
   options.step('reading the ids in the streams');
-  const held: HeldIds[] = [];
-  for (const [number, { outbox }] of sources.entries()) {
-    const before = held.reduce((sum, { entries }) => sum + entries, 0);
-    const ids = partitions.list[number] as IdPartitions;
-    held.push(
-      await readHeld(ground, outbox, ids, (entries) => options.count('entries', before + entries, null)),
-    );
-  }
+  const outboxes = sources.map(({ outbox }) => outbox);
+  const held = await readHeld(ground, outboxes, partitions, (entries) =>
+    options.count('entries', entries, null),
+  );
 
   let slotLsn: Lsn | null = null;
   let snapshot: string | null = null;
@@ -95,23 +89,26 @@ export async function recover(
   }
   await reader.begin(snapshot);
   options.step('comparing the rows of the table with them');
-  const missing: MissingRows[] = [];
-  for (const [number, source] of sources.entries()) {
-    const [estimate] = await reader.query(estimateSql(quoteQualified(source.table)));
-    const before = missing.reduce((sum, { rowCount }) => sum + rowCount, 0);
-    const total = before + Number(estimate?.[0] ?? 0);
-    const ids = held[number] as HeldIds;
-    const lane: LaneHistory = {
-      hasRelayed: plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0,
-      oldestCommittedUs: ids.oldestCommittedUs,
-      newestCommittedUs: ids.newestCommittedUs,
+  const hasRelayed = plan.lane !== null && comparePositions(plan.lane.watermark, ORIGIN) !== 0;
+  const scans = sources.map((source, number): RowScan => {
+    const table = held.tables[number] as HeldTable;
+    const { streams } = table;
+    return {
+      source,
+      streams,
+      lane: { hasRelayed, ...table },
+      scope: number,
+      sharedScopes: held.sharedScopes,
     };
-    missing.push(
-      await findMissingRows(source, { ...ids, lane }, (rows) =>
-        options.count('rows', before + rows, total > before + rows ? total : null),
-      ),
-    );
+  });
+  let estimate = 0;
+  for (const { table } of sources) {
+    const [row] = await reader.query(estimateSql(quoteQualified(table)));
+    estimate += Number(row?.[0] ?? 0);
   }
+  const missing = await findMissingRows(scans, partitions, (rows) =>
+    options.count('rows', rows, estimate > rows ? estimate : null),
+  );
   const found = report(held, missing);
   if (slotLsn === null) return found;
   const doubted = sources.find((_, number) => (missing[number]?.doubtfulCount ?? 0) > 0);
@@ -186,12 +183,12 @@ async function takeLanes(
   await ground.lanes.raiseFence(state.epoch, holder);
 }
 
-function report(held: readonly HeldIds[], missing: readonly MissingRows[]): RecoveryReport {
-  const newest = held.flatMap(({ newestCommittedUs }) => newestCommittedUs ?? []);
+function report(held: HeldIds, missing: readonly MissingRows[]): RecoveryReport {
+  const newest = held.tables.flatMap(({ newestCommittedUs }) => newestCommittedUs ?? []);
   const sumOf = (count: (rows: MissingRows) => number) => missing.reduce((sum, rows) => sum + count(rows), 0);
   return {
-    streams: new Set(held.flatMap(({ streams }) => [...streams.keys()])).size,
-    entries: held.reduce((sum, { entries }) => sum + entries, 0),
+    streams: new Set(held.tables.flatMap(({ streams }) => [...streams.keys()])).size,
+    entries: held.entries,
     rows: sumOf(({ rowCount }) => rowCount),
     missing: sumOf(({ rows }) => rows.size),
     published: 0,
@@ -201,19 +198,6 @@ function report(held: readonly HeldIds[], missing: readonly MissingRows[]): Reco
     slotLsn: null,
     epoch: null,
   };
-}
-
-/** What is disposed together. */
-class DisposableList<T extends Disposable> implements Disposable {
-  readonly list: readonly T[];
-
-  constructor(list: readonly T[]) {
-    this.list = list;
-  }
-
-  [Symbol.dispose](): void {
-    for (const each of this.list) each[Symbol.dispose]();
-  }
 }
 
 function inDoubt(found: RecoveryReport, order: RowOrder): WalrelayError {

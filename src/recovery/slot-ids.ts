@@ -6,6 +6,7 @@ import { WalrelayError } from '../core/walrelay-error.ts';
 import { PgoutputDecoder } from '../decode/pgoutput-decoder.ts';
 import { RelationFinder } from '../relay/relation-finder.ts';
 import type { RelayShape } from '../relay/relay-shape.ts';
+import type { Outbox } from '../route/outbox.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
 
@@ -17,13 +18,12 @@ export async function readSlotIds(
   config: ClientConfig,
   options: {
     readonly settings: Settings;
-    /** Of one outbox. */
     readonly shape: RelayShape;
     readonly catalog: Catalog;
     /** The database says nothing about its bytes (SQL_ASCII). */
     readonly isRaw: boolean;
     readonly untilLsn: Lsn;
-    readonly take: (id: string) => void;
+    readonly take: (id: string, outbox: Outbox) => void;
   },
 ): Promise<void> {
   const { settings, shape, catalog, isRaw, untilLsn, take } = options;
@@ -36,14 +36,16 @@ export async function readSlotIds(
       isBefore = commitLsn < untilLsn;
       if (!isBefore) done.resolve();
     },
-    insert: (bytes, starts, lengths) => {
-      const slots = shape.outboxes[0]?.outbox.slots.id ?? [];
+    insert: (bytes, starts, lengths, plan) => {
+      const outbox = shape.outboxes[plan.outbox]?.outbox;
+      if (outbox === undefined) throw new WalrelayError('BUG', 'an event of an unknown outbox');
+      const slots = outbox.slots.id;
       if (!isBefore || slots.some((slot) => (lengths[slot] as number) < 0)) return;
       const parts = slots.map((slot) => {
         const start = starts[slot] as number;
         return bytes.toString('utf8', start, start + (lengths[slot] as number));
       });
-      take(parts.join(':'));
+      take(parts.join(':'), outbox);
     },
     commit: (endLsn) => {
       if (endLsn >= untilLsn) done.resolve();

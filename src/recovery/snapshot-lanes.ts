@@ -66,6 +66,8 @@ export async function takeLanes(
     slot: settings.slot,
     database: catalog.server.database,
     publicationIdentity: catalog.publication?.identity ?? '',
+    routing: ground.shape.routing,
+    formats: ground.shape.formats,
     snapshot: began,
     snapshotSelection: selection,
   };

@@ -5,7 +5,8 @@ import { chaosSeed, Random } from '../support/chaos-random.ts';
 import { Links, unlessExited } from '../support/chaos-links.ts';
 import type { Daemon, Env } from '../support/cli.ts';
 import { Oracle } from '../support/exactness.ts';
-import { Outbox } from '../support/outbox.ts';
+import { listedOutboxes } from '../support/listed-outboxes.ts';
+import type { Outbox } from '../support/outbox.ts';
 import { relayAll } from '../support/recovered.ts';
 import { refusalOf, refusedRun } from '../support/setup-refusal.ts';
 import {
@@ -35,19 +36,34 @@ interface Place {
   readonly oracle: Oracle;
 }
 
-/** A table with rows, no slot, and an oracle that has seen them all. */
-async function oldPlace(rows: number): Promise<Place> {
-  const outbox = await Outbox.create({
-    databaseUrl: postgres.url,
-    redisUrl: redis.url,
-    isInitialized: false,
-  });
-  await createOldTable(outbox);
+const ONE_TABLE = ['outbox'] as const;
+/** What is inserted into the first goes to the second as well, one row in three or four, in the same transaction. */
+const TWO_TABLES = ['outbox', 'returns'] as const;
+
+/** Tables with rows, no slot, and an oracle that has seen them all. */
+async function oldPlace(rows: number, tables: readonly string[] = ONE_TABLE): Promise<Place> {
+  const outbox = await listedOutboxes(
+    { databaseUrl: postgres.url, redisUrl: redis.url },
+    () => `outboxes: [${tables.map((table) => `{ table: ${table} }`).join(', ')}]`,
+  );
+  await createOldTable(outbox, tables);
   // The rows of before stay: one that goes before it is published is rightly not published.
-  await outbox.query(`CREATE FUNCTION keep_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-    CREATE TRIGGER keep_row BEFORE DELETE ON outbox FOR EACH ROW WHEN (OLD.aggregateid = 'old') EXECUTE FUNCTION keep_row()`);
-  const oracle = await Oracle.create(outbox);
-  await insertOld(outbox, rows);
+  await outbox.query(
+    "CREATE FUNCTION keep_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+  );
+  const oracle = await Oracle.create(outbox, tables);
+  for (const table of tables) {
+    await outbox.query(
+      `CREATE TRIGGER keep_row BEFORE DELETE ON ${table} FOR EACH ROW WHEN (OLD.aggregateid = 'old') EXECUTE FUNCTION keep_row()`,
+    );
+    await insertOld(outbox, rows / tables.length, table);
+  }
+  if (tables === TWO_TABLES) {
+    await outbox.query(`CREATE FUNCTION return_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+        INSERT INTO returns (aggregatetype, aggregateid, type, payload) VALUES (NEW.aggregatetype, NEW.aggregateid, NEW.type, NEW.payload);
+        RETURN NULL; END';
+      CREATE TRIGGER return_row AFTER INSERT ON outbox FOR EACH ROW WHEN (NEW.aggregatetype = 'invoice') EXECUTE FUNCTION return_row()`);
+  }
   return { outbox, oracle };
 }
 
@@ -81,8 +97,8 @@ class Restless implements AsyncDisposable {
   readonly #running: Promise<void>;
   #isStopped = false;
 
-  constructor(outbox: Outbox) {
-    this.#running = this.#run(outbox);
+  constructor(outbox: Outbox, tables: readonly string[]) {
+    this.#running = this.#run(outbox, tables);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -90,14 +106,16 @@ class Restless implements AsyncDisposable {
     await this.#running;
   }
 
-  async #run(outbox: Outbox): Promise<void> {
+  async #run(outbox: Outbox, tables: readonly string[]): Promise<void> {
     while (!this.#isStopped) {
-      await outbox.query(
-        "UPDATE outbox SET created_at = created_at WHERE ctid IN (SELECT ctid FROM outbox WHERE aggregateid = 'old' ORDER BY random() LIMIT 50)",
-      );
-      await outbox.query(
-        "DELETE FROM outbox WHERE ctid IN (SELECT ctid FROM outbox WHERE aggregateid <> 'old' ORDER BY random() LIMIT 30)",
-      );
+      for (const table of tables) {
+        await outbox.query(
+          `UPDATE ${table} SET created_at = created_at WHERE ctid IN (SELECT ctid FROM ${table} WHERE aggregateid = 'old' ORDER BY random() LIMIT 50)`,
+        );
+        await outbox.query(
+          `DELETE FROM ${table} WHERE ctid IN (SELECT ctid FROM ${table} WHERE aggregateid <> 'old' ORDER BY random() LIMIT 30)`,
+        );
+      }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
@@ -128,61 +146,67 @@ const appended = (count: number) => {
   };
 };
 
-test('a snapshot that is killed at every step and at random, under load, is finished by the next one: every event once, at its place', async () => {
-  const seed = chaosSeed('snapshot killed');
-  const random = new Random(seed);
-  const { outbox, oracle } = await oldPlace(4000);
-  await using _ = outbox;
-  await using workload = Workload.start({
-    databaseUrl: outbox.databaseUrl,
-    seed,
-    writers: 2,
-    pauseMs: 300,
-    bigEvery: 100,
-    bigRows: 500,
-    payloadBytesMax: 5000,
-  });
-  await using restless = new Restless(outbox);
-  const points = [
-    said('reading the ids'),
-    // The one before may have come so far as to make the slot.
-    said('streams from', 'reading the slot from'),
-    ...random.shuffle([
+test.each([
+  { what: 'one table', tables: ONE_TABLE },
+  { what: 'two tables that share their streams', tables: TWO_TABLES },
+])(
+  'a snapshot of $what that is killed at every step and at random, under load, is finished by the next one: every event once, at its place',
+  async ({ what, tables }) => {
+    const seed = chaosSeed(`snapshot of ${what} killed`);
+    const random = new Random(seed);
+    const { outbox, oracle } = await oldPlace(4000, tables);
+    await using _ = outbox;
+    await using workload = Workload.start({
+      databaseUrl: outbox.databaseUrl,
+      seed,
+      writers: 2,
+      pauseMs: 300,
+      bigEvery: 100,
+      bigRows: 500,
+      payloadBytesMax: 5000,
+    });
+    await using restless = new Restless(outbox, tables);
+    const points = [
       said('reading the ids'),
-      said('reading the slot from'),
-      said('publishing'),
-      ...Array.from({ length: 9 }, () => appended(random.int(1, 300))),
-    ]),
-  ];
-  let kills = 0;
-  let slotLsn: string | null = null;
-  for (const point of points) {
-    const snapshot = startSnapshot(outbox);
-    const isKilled = await Promise.race([
-      waitFor(point.name, () => point.holds(snapshot, outbox), 60_000).then(() => true),
-      snapshot.exited.then(() => false),
-    ]);
-    const { signal, stderr, exitCode } = await snapshot.kill();
-    if (!isKilled || signal !== 'SIGKILL') throw new Error(`it exited with ${exitCode}:\n${stderr}`);
-    kills += 1;
-    await slotIsFree(outbox);
-    expect(['SNAPSHOT_UNFINISHED', 'SLOT_MISSING']).toContain((await refusedRun(outbox)).code);
-    const now = await findSlotLsn(outbox);
-    expect(now).toBe(slotLsn ?? now);
-    slotLsn = now;
-  }
-  const report = await snapshotted(outbox);
-  expect(report).toMatchObject({ start: 'continue', slotLsn });
-  await restless[Symbol.asyncDispose]();
-  await workload.stop();
-  await relayAll(outbox);
-  const counts = await expectSnapshotExact(outbox, oracle, report.slotLsn);
-  console.log(
-    `snapshot killed ${kills} times: ${counts.snapshot} of the snapshot, ${counts.relayed} relayed, lost 0, duplicated 0`,
-  );
-  expect(counts.snapshot).toBeGreaterThanOrEqual(4000);
-  expect(counts.relayed).toBeGreaterThan(100);
-});
+      // The one before may have come so far as to make the slot.
+      said('streams from', 'reading the slot from'),
+      ...random.shuffle([
+        said('reading the ids'),
+        said('reading the slot from'),
+        said('publishing'),
+        ...Array.from({ length: 9 }, () => appended(random.int(1, 300))),
+      ]),
+    ];
+    let kills = 0;
+    let slotLsn: string | null = null;
+    for (const point of points) {
+      const snapshot = startSnapshot(outbox);
+      const isKilled = await Promise.race([
+        waitFor(point.name, () => point.holds(snapshot, outbox), 60_000).then(() => true),
+        snapshot.exited.then(() => false),
+      ]);
+      const { signal, stderr, exitCode } = await snapshot.kill();
+      if (!isKilled || signal !== 'SIGKILL') throw new Error(`it exited with ${exitCode}:\n${stderr}`);
+      kills += 1;
+      await slotIsFree(outbox);
+      expect(['SNAPSHOT_UNFINISHED', 'SLOT_MISSING']).toContain((await refusedRun(outbox)).code);
+      const now = await findSlotLsn(outbox);
+      expect(now).toBe(slotLsn ?? now);
+      slotLsn = now;
+    }
+    const report = await snapshotted(outbox);
+    expect(report).toMatchObject({ start: 'continue', slotLsn });
+    await restless[Symbol.asyncDispose]();
+    await workload.stop();
+    await relayAll(outbox);
+    const counts = await expectSnapshotExact(outbox, oracle, report.slotLsn, tables);
+    console.log(
+      `snapshot of ${what} killed ${kills} times: ${counts.snapshot} of the snapshot, ${counts.relayed} relayed, lost 0, duplicated 0`,
+    );
+    expect(counts.snapshot).toBeGreaterThanOrEqual(4000);
+    expect(counts.relayed).toBeGreaterThan(100);
+  },
+);
 
 const NOTHING_TO_FINISH = 'SNAPSHOT_IN_DOUBT';
 

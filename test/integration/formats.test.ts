@@ -204,11 +204,11 @@ test.each(FORMATS)(
     await using outbox = await formatted(`${yaml}\n${TRACED}`);
     const rows = await insertRows(outbox, 'json');
     const options = ['--order-by', 'position'];
-    const { sample } = await snapshotted(outbox, [...options, '--dry-run']);
+    const { tables } = await snapshotted(outbox, [...options, '--dry-run']);
     const report = await snapshotted(outbox, options);
     expect(report).toMatchObject({ published: rows.length });
     const [entry] = await entriesOf(outbox);
-    const marked = { ...sample!.fields, snapshot_at: '2026-11-21T00:00:00.000Z' };
+    const marked = { ...tables[0]!.sample!.fields, snapshot_at: '2026-11-21T00:00:00.000Z' };
     expect(timeless([entry!])).toEqual(timeless([marked]));
     expect(await outbox.redis.xlen(outbox.stream())).toBe(rows.length);
     await dropSlot(outbox);

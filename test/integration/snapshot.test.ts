@@ -72,8 +72,8 @@ test('a dry run counts the rows and shows what the first would become, and chang
   expect(told.stdout).toMatch(/^to publish +2 in the order of created_at$/m);
   expect(told.stdout).toContain(`The first would be, in ${outbox.stream()}:`);
   expect(told.stdout).toContain('{"total": 42}');
-  const { sample } = await snapshotted(outbox, ['--dry-run']);
-  expect(sample).toEqual({
+  const { tables } = await snapshotted(outbox, ['--dry-run']);
+  expect(tables[0]?.sample).toEqual({
     stream: outbox.stream(),
     fields: {
       id: first,

@@ -1,4 +1,6 @@
 import { LANE_VERSION } from '../../src/sink/append-script.ts';
+import type { PackedShapes } from '../../src/sink/packed-shapes.ts';
+import { NATIVE_SHAPES } from '../support/native-outbox.ts';
 import { unpack } from '../unit/sink/message-pack.ts';
 
 /**
@@ -41,48 +43,78 @@ export function emptyState(): RedisState {
   return { hashes: new Map(), streams: new Map(), others: new Set() };
 }
 
-export function appendScript(call: ScriptCall): Reply {
-  const lane = checkHolder(call);
-  const { state, keys, args, writeRefusal } = call;
-  const watermark = lane.get('watermark') as string;
-  const previous = String(args[2]);
-  if (watermark < previous) throw new Refusal(`GAP the watermark is ${watermark}`);
-  const values = unpack(args[5] as Buffer) as (Buffer | number | null)[];
-  const count = Number(args[4]);
-  const isResent = watermark !== previous;
-  let appended = 0;
-  let skipped = 0;
-  let reached: string | null = null;
-  let refusal: string | null = null;
-  for (let index = 0; index < count; index += 1) {
-    const event = values.slice(index * 9, index * 9 + 9);
-    const position = positionOf(event);
-    if (isResent && position <= watermark) {
-      skipped += 1;
-      continue;
+/** The append script that is generated from these shapes. */
+export function appendScriptOf(shapes: PackedShapes): (call: ScriptCall) => Reply {
+  return function append(call) {
+    const lane = checkHolder(call);
+    const { state, keys, args, writeRefusal } = call;
+    const watermark = lane.get('watermark') as string;
+    const previous = String(args[2]);
+    if (watermark < previous) throw new Refusal(`GAP the watermark is ${watermark}`);
+    const values = unpack(args[5] as Buffer) as PackedValue[];
+    const count = Number(args[4]);
+    const isResent = watermark !== previous;
+    let appended = 0;
+    let skipped = 0;
+    let reached: string | null = null;
+    let refusal: string | null = null;
+    for (let index = 0; index < count; index += 1) {
+      const event = values.slice(index * shapes.stride, (index + 1) * shapes.stride);
+      const position = positionOf(event);
+      if (isResent && position <= watermark) {
+        skipped += 1;
+        continue;
+      }
+      const code = Math.abs(Number(event[0]));
+      const key = keys[(code % 2048) - 1] as string;
+      if (writeRefusal !== null) refusal = writeRefusal;
+      else if (state.others.has(key) && state.streams.has(key)) refusal = EXHAUSTED;
+      else if (state.others.has(key) || state.hashes.has(key)) refusal = WRONGTYPE;
+      if (refusal !== null) break;
+      const entry = entryOf(shapes, Math.floor(code / 2048), event);
+      const stream = state.streams.get(key);
+      if (stream === undefined) state.streams.set(key, [entry]);
+      else stream.push(entry);
+      appended += 1;
+      reached = position;
     }
-    const key = keys[Math.abs(Number(event[0])) - 1] as string;
-    if (writeRefusal !== null) refusal = writeRefusal;
-    else if (state.others.has(key) && state.streams.has(key)) refusal = EXHAUSTED;
-    else if (state.others.has(key) || state.hashes.has(key)) refusal = WRONGTYPE;
-    if (refusal !== null) break;
-    const entry: Record<string, string> = {};
-    ENTRY_NAMES.forEach((name, at) => {
-      const value = event[PLACES[at] as number] ?? null;
-      if (value !== null) entry[name] = String(value);
-    });
-    const stream = state.streams.get(key);
-    if (stream === undefined) state.streams.set(key, [entry]);
-    else stream.push(entry);
-    appended += 1;
-    reached = position;
+    if (reached !== null) {
+      call.isWritten = true;
+      lane.set('watermark', reached);
+    }
+    if (refusal !== null) call.isRefused = true;
+    return refusal === null ? [appended, skipped] : [appended, skipped, refusal];
+  };
+}
+
+/** The one of the usual outbox. */
+export const appendScript = appendScriptOf(NATIVE_SHAPES);
+
+type PackedValue = Buffer | number | null;
+
+function entryOf(
+  { shapes, headValues }: PackedShapes,
+  number: number,
+  event: readonly PackedValue[],
+): StreamEntry {
+  const shape = shapes[number];
+  if (shape === undefined) throw new Refusal('ERR an event of an unknown shape');
+  const entry: Record<string, string> = {};
+  if (shape.isLoose) {
+    const list = (unpack(event[headValues] as Buffer) as Buffer[]).map(String);
+    for (let at = 0; at + 1 < list.length; at += 2) entry[list[at] as string] = list[at + 1] as string;
+    return entry;
   }
-  if (reached !== null) {
-    call.isWritten = true;
-    lane.set('watermark', reached);
+  for (const { name, nameValue, filledBy } of shape.fields) {
+    let value: PackedValue | string;
+    if (filledBy === 'lsn') value = event[1] ?? null;
+    else if (filledBy === 'seq') value = event[2] ?? null;
+    else value = 'constant' in filledBy ? filledBy.constant : (event[headValues + filledBy.value] ?? null);
+    // A field whose value is NULL is left out.
+    if (value !== null)
+      entry[nameValue === undefined ? name : String(event[headValues + nameValue])] = String(value);
   }
-  if (refusal !== null) call.isRefused = true;
-  return refusal === null ? [appended, skipped] : [appended, skipped, refusal];
+  return entry;
 }
 
 export function floorScript(call: ScriptCall): Reply {
@@ -178,7 +210,7 @@ function write(call: ScriptCall, run: () => void): void {
 }
 
 /** Sixteen digits of commit LSN, twelve of ordinal: of one width, so that texts compare as numbers do. */
-function positionOf(event: readonly (Buffer | number | null)[]): string {
+function positionOf(event: readonly PackedValue[]): string {
   const [high = '', low = ''] = String(event[1]).split('/');
   return (
     high.padStart(8, '0') +
@@ -189,6 +221,3 @@ function positionOf(event: readonly (Buffer | number | null)[]): string {
 
 export const WRONGTYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
 const EXHAUSTED = 'ERR The stream has exhausted the last possible ID, unable to add more items';
-/** The native shape: code, LSN and ordinal come first. */
-const PLACES = [3, 4, 5, 6, 7, 1, 2, 8];
-const ENTRY_NAMES = ['id', 'type', 'aggregate_type', 'aggregate_id', 'payload', 'lsn', 'seq', 'committed_at'];

@@ -2,6 +2,7 @@ import type { CliResult, Daemon, Env } from './cli.ts';
 import { expectExact, type Oracle } from './exactness.ts';
 import { FaultProxy } from './fault-proxy.ts';
 import type { Outbox } from './outbox.ts';
+import { appendShasOf } from './protocol-points.ts';
 import { waitFor } from './wait-for.ts';
 import type { Workload } from './workload.ts';
 
@@ -11,10 +12,12 @@ export class Links implements AsyncDisposable {
   readonly redis: FaultProxy;
   /** For the relay. */
   readonly env: Env;
+  readonly appendShas: readonly string[];
 
   private constructor(outbox: Outbox, postgres: FaultProxy, redis: FaultProxy) {
     this.postgres = postgres;
     this.redis = redis;
+    this.appendShas = appendShasOf(outbox.env);
     this.env = { DATABASE_URL: postgres.url(outbox.databaseUrl), REDIS_URL: redis.url(outbox.redisUrl) };
   }
 

@@ -23,23 +23,27 @@ export function letterKey(outbox: Outbox): string {
 }
 
 /**
- * Every event stands once: those of these aggregate types in the dead letters, all others in their streams, both in commit
- * order. Returns how many there are of each.
+ * Every event stands once: those of these aggregate types (or that are told so) in the dead letters, all others in their
+ * streams, both in commit order. Returns how many there are of each.
  */
 export async function expectApart(
   outbox: Outbox,
   oracle: Oracle,
-  poisonTypes: readonly string[],
+  poison: readonly string[] | ((event: RelayedEvent) => boolean),
+  ...eventOf: readonly Parameters<typeof readEntries>[2][]
 ): Promise<{ readonly events: number; readonly letters: number }> {
   const all = await oracle.read();
-  const isPoison = ({ aggregateType }: RelayedEvent) => poisonTypes.includes(aggregateType);
+  const isPoison =
+    typeof poison === 'function'
+      ? poison
+      : ({ aggregateType }: RelayedEvent) => poison.includes(aggregateType);
   const letters = await readLetters(outbox.redis, letterKey(outbox));
   expect(letters.map(({ lsn, seq }) => `${lsn} #${seq}`)).toEqual(
     all.filter(isPoison).map(({ lsn, seq }) => `${lsn} #${seq}`),
   );
   const exactness = compareStreams(
     all.filter((event) => !isPoison(event)),
-    await readEntries(outbox.redis, outbox.name),
+    await readEntries(outbox.redis, outbox.name, ...eventOf),
   );
   expectFlawless(exactness);
   const floor = parseLsn(await outbox.confirmedLsn());

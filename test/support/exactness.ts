@@ -12,22 +12,30 @@ export class Oracle {
   readonly #outbox: Outbox;
   readonly #slot: string;
   #takenLsn: Lsn = ZERO_LSN;
+  readonly #tables: readonly string[];
   /** A table that is renamed stays the outbox. */
-  readonly #tableOid: number;
+  readonly #tableOids: readonly number[];
 
-  private constructor(outbox: Outbox, slot: string, tableOid: number) {
+  private constructor(
+    outbox: Outbox,
+    slot: string,
+    tables: { names: readonly string[]; oids: readonly number[] },
+  ) {
     this.#outbox = outbox;
     this.#slot = slot;
-    this.#tableOid = tableOid;
+    this.#tables = tables.names;
+    this.#tableOids = tables.oids;
   }
 
-  static async create(outbox: Outbox): Promise<Oracle> {
+  /** `names`: tables with the usual columns. */
+  static async create(outbox: Outbox, names: readonly string[] = ['outbox']): Promise<Oracle> {
     const slot = `${outbox.name}_oracle`;
     await outbox.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
-    const [table] = await outbox.query<{ oid: number | null }>(
-      "SELECT to_regclass('outbox')::oid::int AS oid",
+    const found = await outbox.query<{ oid: number | null }>(
+      'SELECT to_regclass(name)::oid::int AS oid FROM unnest($1::text[]) name',
+      [names],
     );
-    return new Oracle(outbox, slot, table?.oid ?? 0);
+    return new Oracle(outbox, slot, { names, oids: found.flatMap(({ oid }) => oid ?? []) });
   }
 
   /** All there ever was. */
@@ -88,7 +96,8 @@ export class Oracle {
   }
 
   #isOutbox({ relation }: Message): boolean {
-    return relation?.name === 'outbox' || relation?.relationOid === this.#tableOid;
+    if (relation === undefined) return false;
+    return this.#tables.includes(relation.name) || this.#tableOids.includes(relation.relationOid);
   }
 }
 
@@ -133,7 +142,12 @@ function formatMicros(micros: bigint): string {
 }
 
 /** All entries of the test's streams, stream by stream, in stream order. */
-export async function readEntries(redis: Redis, prefix: string): Promise<Map<string, RelayedEvent[]>> {
+export async function readEntries(
+  redis: Redis,
+  prefix: string,
+  /** Of entries that are not native. */
+  eventOf: (stream: string, fields: Readonly<Record<string, string>>) => RelayedEvent = nativeEvent,
+): Promise<Map<string, RelayedEvent[]>> {
   const streams = new Map<string, RelayedEvent[]>();
   for (const stream of (await redis.keys(`${prefix}.*`)).sort()) {
     const events: RelayedEvent[] = [];
@@ -144,17 +158,7 @@ export async function readEntries(redis: Redis, prefix: string): Promise<Map<str
         const field: Record<string, string> = {};
         for (let index = 0; index < fields.length; index += 2)
           field[fields[index] as string] = fields[index + 1] as string;
-        events.push({
-          stream,
-          id: field['id'] ?? '',
-          type: field['type'] ?? '',
-          aggregateType: field['aggregate_type'] ?? '',
-          aggregateId: field['aggregate_id'] ?? '',
-          payload: field['payload'] ?? '',
-          lsn: field['lsn'] ?? '',
-          seq: field['seq'] ?? '',
-          committedAt: field['committed_at'] ?? '',
-        });
+        events.push(eventOf(stream, field));
       }
       const last = page.at(-1);
       if (last === undefined || page.length < 5000) break;
@@ -163,6 +167,20 @@ export async function readEntries(redis: Redis, prefix: string): Promise<Map<str
     streams.set(stream, events);
   }
   return streams;
+}
+
+export function nativeEvent(stream: string, field: Readonly<Record<string, string>>): RelayedEvent {
+  return {
+    stream,
+    id: field['id'] ?? '',
+    type: field['type'] ?? '',
+    aggregateType: field['aggregate_type'] ?? '',
+    aggregateId: field['aggregate_id'] ?? '',
+    payload: field['payload'] ?? '',
+    lsn: field['lsn'] ?? '',
+    seq: field['seq'] ?? '',
+    committedAt: field['committed_at'] ?? '',
+  };
 }
 
 /** Exact set, no duplicate, commit order, every byte; and floor ≥ confirmed_flush. Returns the number of events. */

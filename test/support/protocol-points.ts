@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { loadSettings } from '../../src/config/load-settings.ts';
 import { type Lsn, readLsn, ZERO_LSN } from '../../src/core/lsn.ts';
 import { FENCE_SCRIPT, FLOOR_SCRIPT } from '../../src/sink/append-script.ts';
+import { relayShape } from '../../src/relay/relay-shape.ts';
+import type { Env } from './cli.ts';
 import { LETTER_APPENDING, NATIVE_APPENDING } from './native-outbox.ts';
 import type { FaultProxy, ProxiedConnection, Tap } from './fault-proxy.ts';
 
@@ -44,9 +48,16 @@ export function formatPoint(point: Point): string {
 /** Watches both links of a relay for one point at a time. */
 export class PointWatch {
   #armed: Armed | null = null;
+  readonly #appendShas: readonly string[];
   #confirmedLsn: Lsn = ZERO_LSN;
 
-  constructor(proxies: { readonly redis: FaultProxy; readonly postgres: FaultProxy }) {
+  constructor(proxies: {
+    readonly redis: FaultProxy;
+    readonly postgres: FaultProxy;
+    /** What the relay appends with, if its outboxes are not the usual one. */
+    readonly appendShas?: readonly string[];
+  }) {
+    this.#appendShas = proxies.appendShas ?? USUAL_APPEND_SHAS;
     proxies.redis.tap = (connection) => this.#redisTap(connection);
     proxies.postgres.tap = (connection) => this.#postgresTap(connection);
   }
@@ -112,7 +123,7 @@ export class PointWatch {
         for (const command of commands.push(chunk)) {
           if (isShut) break;
           sentCount += 1;
-          const name = nameOfCommand(command);
+          const name = nameOfCommand(command, this.#appendShas);
           const armed = name === null ? null : this.#isNext(name);
           if (armed === null) {
             forwarded.push(command);
@@ -223,15 +234,28 @@ interface Armed {
   readonly resolve: () => void;
 }
 
-const APPEND_SHAS = [NATIVE_APPENDING.script.sha, LETTER_APPENDING.script.sha];
+const USUAL_APPEND_SHAS: readonly string[] = [NATIVE_APPENDING.script.sha, LETTER_APPENDING.script.sha];
+
+/** The append scripts of relays with these settings, halting or with dead letters: they are made of the outboxes' mapping. */
+export function appendShasOf(env: Env): readonly string[] {
+  const settings = loadSettings({ env, flags: {}, readFile: (path) => readFileSync(path, 'utf8') });
+  const shas = (['halt', 'dead-letter'] as const).map(
+    (poison) => relayShape({ ...settings, poison }).appending.script.sha,
+  );
+  return [...new Set([...USUAL_APPEND_SHAS, ...shas])];
+}
+
 const FLOOR_SHA = createHash('sha1').update(FLOOR_SCRIPT).digest('hex');
 
 /** What a command to Redis is in a relay's life; null for all that is no point. */
-export function nameOfCommand(command: Buffer): MessageName | null {
+export function nameOfCommand(
+  command: Buffer,
+  appendShas: readonly string[] = USUAL_APPEND_SHAS,
+): MessageName | null {
   // "*12\r\n$7\r\nEVALSHA\r\n$40\r\n<sha>": the beginning tells, whatever its case.
   const head = command.toString('latin1', 0, 80);
   if (/^\*\d+\r\n\$7\r\nevalsha\r\n/i.test(head)) {
-    if (APPEND_SHAS.some((sha) => head.includes(sha))) return 'append';
+    if (appendShas.some((sha) => head.includes(sha))) return 'append';
     if (head.includes(FLOOR_SHA)) return 'floor';
   }
   if (/^\*\d+\r\n\$4\r\neval\r\n/i.test(head) && command.includes(FENCE_SCRIPT)) return 'fence';

@@ -6,17 +6,21 @@ import type { Outbox } from './outbox.ts';
 import { readAllEntries } from './recovered.ts';
 import { expectNoSecrets } from './setup-refusal.ts';
 
-/** A table as an application has it before there is a relay; with the publication, so that an oracle can watch from the start. */
-export async function createOldTable(outbox: Outbox): Promise<void> {
-  await outbox.query(`CREATE TABLE outbox (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, aggregateid text,
-      type text, payload jsonb, created_at timestamptz NOT NULL DEFAULT clock_timestamp());
-    CREATE PUBLICATION walrelay FOR TABLE outbox WITH (publish = 'insert', publish_via_partition_root = true)`);
+/** Tables as an application has them before there is a relay; with the publication, so that an oracle can watch from the start. */
+export async function createOldTable(outbox: Outbox, tables: readonly string[] = ['outbox']): Promise<void> {
+  for (const table of tables) {
+    await outbox.query(`CREATE TABLE ${table} (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, aggregateid text,
+      type text, payload jsonb, created_at timestamptz NOT NULL DEFAULT clock_timestamp())`);
+  }
+  await outbox.query(
+    `CREATE PUBLICATION walrelay FOR TABLE ${tables.join(', ')} WITH (publish = 'insert', publish_via_partition_root = true)`,
+  );
 }
 
 /** Rows that are as old as the table. */
-export async function insertOld(outbox: Outbox, count: number): Promise<void> {
+export async function insertOld(outbox: Outbox, count: number, table = 'outbox'): Promise<void> {
   await outbox.query(
-    `INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
+    `INSERT INTO ${table} (aggregatetype, aggregateid, type, payload)
      SELECT (ARRAY['order', 'customer', 'invoice'])[1 + n % 3], 'old', 't', jsonb_build_object('n', n, 'text', repeat('é', n % 40))
      FROM generate_series(1, $1::int) n`,
     [count],
@@ -52,25 +56,37 @@ export interface SnapshotResult {
   readonly missing: number;
   readonly published: number;
   readonly slotLsn: string;
-  readonly sample: { readonly stream: string; readonly fields: Readonly<Record<string, string>> } | null;
+  readonly tables: readonly {
+    readonly outbox: string;
+    readonly orderColumn: string;
+    readonly rows: number;
+    readonly missing: number;
+    readonly published: number;
+    readonly sample: { readonly stream: string; readonly fields: Readonly<Record<string, string>> } | null;
+  }[];
 }
 
 /**
  * What an independent decoder saw committed stands in the streams: what was committed before the slot's beginning once, as an
  * entry of the snapshot, in the order of its time and in front of everything relayed (or not at all, if its row was deleted
- * since); what was committed after it once, relayed, at its position. Returns how many of both.
+ * since); what was committed after it once, relayed, at its position. Of several tables, those of the first stand in front.
+ * Returns how many of both.
  */
 export async function expectSnapshotExact(
   outbox: Outbox,
   oracle: Oracle,
   slotLsn: string,
+  tables: readonly string[] = ['outbox'],
 ): Promise<{ readonly snapshot: number; readonly relayed: number }> {
   const begin = parseLsn(slotLsn);
   const events = new Map((await oracle.read()).map((event) => [event.id, event]));
-  const rows = await outbox.query<{ id: string; us: string }>(
-    'SELECT id::text, (extract(epoch FROM created_at) * 1000000)::bigint::text AS us FROM outbox',
-  );
-  const madeUs = new Map(rows.map(({ id, us }) => [id, BigInt(us)]));
+  const madeUs = new Map<string, bigint>();
+  for (const [place, table] of tables.entries()) {
+    const rows = await outbox.query<{ id: string; us: string }>(
+      `SELECT id::text, (extract(epoch FROM created_at) * 1000000)::bigint::text AS us FROM ${table}`,
+    );
+    for (const { id, us } of rows) madeUs.set(id, BigInt(us) + (BigInt(place) << 60n));
+  }
   const faults: Record<string, string[]> = {};
   const blame = (fault: string, id: string) => (faults[fault] ??= []).push(id);
   const seen = new Set<string>();

@@ -5,6 +5,7 @@ import { toLsn } from '../../../src/core/lsn.ts';
 import { formatPosition, ORIGIN, type Position } from '../../../src/core/position.ts';
 import type { TuplePlan } from '../../../src/decode/outbox-columns.ts';
 import { Pump } from '../../../src/relay/pump.ts';
+import { compileOutbox, type Outbox } from '../../../src/route/outbox.ts';
 import { StreamRouter } from '../../../src/route/stream-router.ts';
 import { parseStreamTemplate } from '../../../src/route/stream-template.ts';
 import type { Batch } from '../../../src/sink/batch.ts';
@@ -19,6 +20,12 @@ import { unpack } from '../sink/message-pack.ts';
 const lsn = (value: number) => toLsn(BigInt(value));
 
 const LOOSE_SHAPES = packShapes(NATIVE_OUTBOX.shapes, { hasPosition: true, hasLoose: true });
+/** Entries are put together: a CloudEvent in one field. */
+const COMPOSED_OUTBOX = compileOutbox(
+  { ...NATIVE_OUTBOX.mapping, format: 'cloudevents-structured' },
+  { metaKey: 'meta', deadLetterStream: 'dead' },
+);
+const COMPOSED_SHAPES = packShapes(COMPOSED_OUTBOX.shapes, { hasPosition: true, hasLoose: true });
 const SETTINGS = loadSettings({
   env: { DATABASE_URL: 'postgres://db/x', REDIS_URL: 'redis://r', WALRELAY_POISON: 'dead-letter' },
   flags: {},
@@ -45,7 +52,10 @@ class PumpRun {
     isSingleLane: boolean;
     watermarks?: Readonly<Record<number, Position>>;
     policy?: PoisonPolicy;
+    outbox?: Outbox;
+    eventBytesMax?: number;
   }) {
+    const { outbox = NATIVE_OUTBOX, eventBytesMax = 100_000 } = options;
     /** That of the events without a stream is `d`. */
     const laneOf = (name: string) =>
       options.isSingleLane ? 0 : (/s\.(.)/.exec(name)?.[1] ?? 'd').charCodeAt(0) - 'a'.charCodeAt(0);
@@ -57,7 +67,7 @@ class PumpRun {
           laneOf,
         }),
       ],
-      shapes: LOOSE_SHAPES,
+      shapes: packShapes(outbox.shapes, { hasPosition: true, hasLoose: true }),
       desk:
         options.policy === undefined
           ? null
@@ -66,14 +76,14 @@ class PumpRun {
               base: 'd',
               isCluster: !options.isSingleLane,
               shape: NATIVE_OUTBOX.shapes.length,
-              outboxes: [{ settings: SETTINGS.outboxes[0]!, outbox: NATIVE_OUTBOX }],
+              outboxes: [{ settings: SETTINGS.outboxes[0]!, outbox }],
               laneOf,
             }),
       tracker: this.tracker,
       isSingleLane: options.isSingleLane,
       batchEventsMax: 2,
       batchBytesMax: 100_000,
-      eventBytesMax: 100_000,
+      eventBytesMax,
       inFlightBatchesMax: 2,
       pauseAtBytes: 10_000_000,
       lane: (lane) => ({
@@ -199,10 +209,10 @@ test('after a batch is refused nothing is sent to any lane', async () => {
 });
 
 /** The fields of the dead letters of a batch, by the keys that they go to. */
-function lettersOf(batch: Batch): { key: string; fields: Record<string, string> }[] {
+function lettersOf(batch: Batch, shapes = LOOSE_SHAPES): { key: string; fields: Record<string, string> }[] {
   const values = unpack(batch.seal().packed) as (Buffer | number | null)[];
   const found: { key: string; fields: Record<string, string> }[] = [];
-  for (let at = 0; at < values.length; at += LOOSE_SHAPES.stride) {
+  for (let at = 0; at < values.length; at += shapes.stride) {
     const code = Number(values[at]);
     if (code < 2048) continue;
     const list = (unpack(values[at + 3] as Buffer) as Buffer[]).map(String);
@@ -250,6 +260,66 @@ test('an event that was refused goes to the dead letters of its own lane, and to
     'd 0/A 2',
     'd:{s.b} 0/14 0',
   ]);
+});
+
+/** A transaction of three events, the one in the middle with a payload that grows to six times its size in JSON. */
+function transactGrowing(run: PumpRun): void {
+  const payload = '\u0001'.repeat(100);
+  run.pump.begin(lsn(10), 0n);
+  for (const [name, text] of [
+    ['a', '{}'],
+    ['b', payload],
+    ['a', '{}'],
+  ] as const) {
+    const lengths = new Int32Array([1, 1, 1, 1, 1]);
+    const starts = new Int32Array(5);
+    const slot = COMPOSED_OUTBOX.slots.payload;
+    starts[slot] = 1;
+    lengths[slot] = text.length;
+    const kinds = COMPOSED_OUTBOX.columns.map((column) => (column === 'type' ? 'json' : 'text'));
+    run.pump.insert(Buffer.from(name + text), starts, lengths, { ...PLAN, kinds });
+  }
+  run.pump.commit(lsn(15));
+}
+
+test('an event that is too large only in its format goes to the dead letters in its place, as its row was', async () => {
+  const policy = new PoisonPolicy(SETTINGS, () => 0);
+  const options = { policy, outbox: COMPOSED_OUTBOX, eventBytesMax: 500 };
+  const run = new PumpRun({ isSingleLane: true, ...options });
+  transactGrowing(run);
+  run.pump.chunkEnd();
+  await run.answer(0);
+  await run.answer(1);
+  // Two events to a batch: it stands between its neighbours.
+  expect(run.sent).toEqual(['a: 0/0 #0 → 0/A #1', 'a: 0/A #1 → 0/A #2']);
+  expect(lettersOf(run.appended[0]!.batch, COMPOSED_SHAPES)).toMatchObject([
+    {
+      key: 'd',
+      fields: {
+        reason: 'EVENT_TOO_LARGE',
+        stream: 's.b',
+        seq: '1',
+        kinds: '{"type":"json"}',
+        'column:payload': '\u0001'.repeat(100),
+      },
+    },
+  ]);
+  expect(run.letters).toMatchObject([{ reason: 'EVENT_TOO_LARGE', seq: 1, stream: 's.b' }]);
+  expect(run.tracker.acceptedLsn).toBe(15n);
+});
+
+test('on a cluster it goes to the dead letters of its stream’s lane; without any the pump stops in front of it', () => {
+  const options = { isSingleLane: false, outbox: COMPOSED_OUTBOX, eventBytesMax: 500 };
+  const run = new PumpRun({ ...options, policy: new PoisonPolicy(SETTINGS, () => 0) });
+  transactGrowing(run);
+  run.pump.chunkEnd();
+  expect(run.sent).toEqual(['a: 0/0 #0 → 0/A #2', 'b: 0/0 #0 → 0/A #1']);
+  expect(lettersOf(run.appended[1]!.batch, COMPOSED_SHAPES).map(({ key }) => key)).toEqual(['d:{s.b}']);
+
+  const halting = new PumpRun(options);
+  expect(() => transactGrowing(halting)).toThrow('bytes in its format');
+  halting.pump.chunkEnd();
+  expect(halting.sent).toEqual(['a: 0/0 #0 → 0/A #0']);
 });
 
 test('past the limit the pump stops in front of the event', () => {
