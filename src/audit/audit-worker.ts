@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import { hasTable } from '../config/outbox-source.ts';
 import type { Settings } from '../config/settings.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
 import { AuditRounds, type RoundResult } from './audit-rounds.ts';
@@ -18,7 +19,7 @@ const { settings, holder } = workerData as AuditWorkerData;
 const stopping = new AbortController();
 parentPort?.once('message', () => stopping.abort());
 
-const rounds = settings.outboxes.map((outbox) => new AuditRounds(settings, outbox, holder));
+const rounds = settings.outboxes.filter(hasTable).map((outbox) => new AuditRounds(settings, outbox, holder));
 while (!stopping.signal.aborted) {
   let message: AuditMessage;
   try {

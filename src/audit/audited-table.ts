@@ -1,3 +1,4 @@
+import { requireTable, type TableOutbox } from '../config/outbox-source.ts';
 import type { OutboxSettings } from '../config/settings.ts';
 import { nameSetting } from '../core/name-setting.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
@@ -33,12 +34,13 @@ export interface AuditedTable {
 /** Throws what keeps the table from being read, with the statement that mends it. */
 export async function readAuditedTable(
   connection: ReadingConnection,
-  settings: OutboxSettings,
+  outboxSettings: OutboxSettings,
   reserved: ReservedNames,
   { needsTime, findsEntries = true }: { readonly needsTime: boolean; readonly findsEntries?: boolean } = {
     needsTime: true,
   },
 ): Promise<AuditedTable> {
+  const settings = requireTable(outboxSettings, 'the events are read from the table');
   let timeColumn = settings.columnTime;
   const outbox = compileOutbox(settings, reserved);
   if (findsEntries) requireIds(outbox);
@@ -108,7 +110,7 @@ interface TableFacts {
 }
 
 /** Of a partitioned table: the pages of its largest partition (all are read side by side), the rows of all. */
-function factsSql({ table }: OutboxSettings, timeColumn: string | null): string {
+function factsSql({ table }: TableOutbox, timeColumn: string | null): string {
   return `
 WITH t AS (
   SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -1,3 +1,4 @@
+import { hasTable } from '../config/outbox-source.ts';
 import { clientConfig } from '../config/client-config.ts';
 import { Alarm } from '../core/alarm.ts';
 import { toWalrelayError } from '../core/walrelay-error.ts';
@@ -35,9 +36,9 @@ export class CleanUp {
     this.#options = options;
     this.#metrics = metrics.cleanUp;
     this.#note = CleanUpNote.parse(state.cleanUp);
-    this.#tables = settings.outboxes.flatMap((outbox, number): Visited[] => {
+    this.#tables = settings.outboxes.filter(hasTable).flatMap((outbox, place): Visited[] => {
       if (outbox.cleanup === 'none') return [];
-      const tableOid = catalog.tables[number]?.table?.oid ?? 0;
+      const tableOid = catalog.tables[place]?.table?.oid ?? 0;
       const { versionNumber } = catalog.server;
       const cleaning = new TableCleaning({
         place: { settings, outbox, tableOid, walSenderPid, versionNumber },

@@ -1,4 +1,5 @@
-import type { OutboxSettings, Settings } from '../config/settings.ts';
+import type { TableOutbox } from '../config/outbox-source.ts';
+import type { Settings } from '../config/settings.ts';
 import { nameSetting } from '../core/name-setting.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../source/sql.ts';
@@ -44,7 +45,7 @@ export interface TablePartition {
 
 export interface CleaningPlace {
   readonly settings: Settings;
-  readonly outbox: OutboxSettings;
+  readonly outbox: TableOutbox;
   /** A table that is renamed is still the one. */
   readonly tableOid: number;
   /** Of the session's walsender: the slot is this session's as long as it is held by it. */
@@ -90,7 +91,7 @@ export async function readCleanedTable(
   return table;
 }
 
-function checkPrivileges(facts: TableFacts, name: string, { cleanup, columnId }: OutboxSettings): void {
+function checkPrivileges(facts: TableFacts, name: string, { cleanup, columnId }: TableOutbox): void {
   const role = quoteIdentifier(facts.user);
   const refuse = (hint: string) =>
     new WalrelayError('PG_PRIVILEGE', `the role ${facts.user} may not clean up the table ${name}`, { hint });
@@ -132,7 +133,7 @@ function checkDeletes({ deletesSentBy, hasIdentity }: TableFacts, name: string):
   );
 }
 
-function checkTimeColumn(facts: TableFacts, name: string, column: string, outbox: OutboxSettings): void {
+function checkTimeColumn(facts: TableFacts, name: string, column: string, outbox: TableOutbox): void {
   const hint =
     `Name a column of the type timestamptz, filled by Postgres (DEFAULT now()): ${nameSetting(outbox, 'columnTime')}; ` +
     'if there is none, none.';
@@ -147,7 +148,7 @@ function checkTimeColumn(facts: TableFacts, name: string, column: string, outbox
   );
 }
 
-function checkPartitioned({ name, rangeColumns, timeColumn }: CleanedTable, outbox: OutboxSettings): void {
+function checkPartitioned({ name, rangeColumns, timeColumn }: CleanedTable, outbox: TableOutbox): void {
   if (timeColumn !== null && rangeColumns?.length === 1 && rangeColumns[0] === timeColumn) return;
   throw new WalrelayError(
     'TABLE_UNSUITABLE',

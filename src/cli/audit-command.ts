@@ -7,7 +7,8 @@ import { renderReport } from '../audit/render-report.ts';
 import { repair } from '../audit/repair.ts';
 import { type Audit, runAudit } from '../audit/run-audit.ts';
 import { clientConfig } from '../config/client-config.ts';
-import { selectOutboxes } from '../config/select-outbox.ts';
+import { hasTable } from '../config/outbox-source.ts';
+import { selectTables } from '../config/select-outbox.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { grouped } from '../core/grouped.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
@@ -86,7 +87,11 @@ async function audit(command: Command): Promise<void> {
   if (options.yes === true && options.repair !== true) {
     throw new WalrelayError('CONFIG_INVALID', '--yes goes with --repair');
   }
-  const outboxes = selectOutboxes(settings, options.outbox);
+  const outboxes = selectTables(settings, options.outbox, 'an audit compares a table with the streams');
+  for (const { name } of settings.outboxes.filter(
+    (outbox) => options.outbox === undefined && !hasTable(outbox),
+  ))
+    process.stderr.write(`not audited: ${name} has no table (docs/messages.md)\n`);
   const range = timeRange(options, outboxes, Date.now());
   await stoppable(async (signal) => {
     using redis = await RedisByKey.open(settings);

@@ -4,7 +4,7 @@ import { ReadingConnection } from '../audit/reading-connection.ts';
 import { RedisByKey } from '../audit/redis-by-key.ts';
 import { renderExplanation } from '../audit/render-explanation.ts';
 import { clientConfig } from '../config/client-config.ts';
-import { selectOutboxes } from '../config/select-outbox.ts';
+import { selectTables } from '../config/select-outbox.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import { progressOn } from './audit-command.ts';
@@ -43,7 +43,7 @@ Exit codes:
 async function run(command: Command, eventId: string): Promise<void> {
   const options = command.opts<{ rate?: number; outbox?: string; json?: true }>();
   const settings = commandSettings(command);
-  const outboxes = selectOutboxes(settings, options.outbox);
+  const outboxes = selectTables(settings, options.outbox, 'explain looks for the row of the event');
   await stoppable(async (signal) => {
     using redis = await RedisByKey.open(settings);
     await using postgres = await ReadingConnection.open(clientConfig(settings, holderName()));

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { hasTable } from '../config/outbox-source.ts';
 import { selectOutbox } from '../config/select-outbox.ts';
 import type { Settings } from '../config/settings.ts';
 import { EXIT } from '../core/error-codes.ts';
@@ -138,7 +139,9 @@ function tellReport(report: SnapshotReport, { outboxes }: Settings, isDryRun: bo
     process.stdout.write('\nNothing was changed. To do it, the same without --dry-run.\n');
     return;
   }
-  const others = outboxes.filter(({ name }) => tables.every(({ outbox }) => outbox !== name));
+  const others = outboxes
+    .filter(hasTable)
+    .filter(({ name }) => tables.every(({ outbox }) => outbox !== name));
   if (others.length > 0) {
     const names = others.map(({ name }) => name);
     process.stdout.write(

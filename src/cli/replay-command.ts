@@ -3,6 +3,7 @@ import { ReadingConnection } from '../audit/reading-connection.ts';
 import { RedisByKey } from '../audit/redis-by-key.ts';
 import { planReplay, type ReplayPlan, replay } from '../audit/replay.ts';
 import { clientConfig } from '../config/client-config.ts';
+import { requireTable } from '../config/outbox-source.ts';
 import { selectOutbox } from '../config/select-outbox.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { count, grouped } from '../core/grouped.ts';
@@ -66,7 +67,10 @@ interface ReplayOptions extends RangeOptions {
 async function run(command: Command): Promise<void> {
   const options = command.opts<ReplayOptions>();
   const settings = commandSettings(command);
-  const outbox = selectOutbox(settings, options.outbox, 'walrelay replay');
+  const outbox = requireTable(
+    selectOutbox(settings, options.outbox, 'walrelay replay'),
+    'a replay reads events from the table',
+  );
   const range = timeRange(options, [outbox], Date.now());
   const isNarrowed = [options.id, options.aggregateType, options.aggregateId, range.fromUs, range.toUs].some(
     (value) => value !== undefined && value !== null,

@@ -1,4 +1,5 @@
 import type { LengthLimit } from '../core/outbox-mapping.ts';
+import { hasTable } from './outbox-source.ts';
 import type { CompleteValues, OutboxSettings, SettingKey } from './settings.ts';
 
 /** Something about the outboxes that doesn't fit. */
@@ -17,6 +18,7 @@ export function findOutboxProblems(
 ): readonly OutboxProblem[] {
   return [
     ...outboxes.flatMap((outbox) => findCleanUpProblems(values, outbox)),
+    ...(outboxes.some(hasTable) ? [] : findTableProblems(values)),
     ...findTrimProblems(values, outboxes),
     ...findLengthConflicts(outboxes),
   ];
@@ -44,6 +46,17 @@ function findCleanUpProblems(
     });
   }
   return problems;
+}
+
+/** Where no outbox has a table. */
+function findTableProblems({ cleanup, auditIntervalMs }: CompleteValues): readonly OutboxProblem[] {
+  const because = 'where no outbox has a table';
+  return [
+    ...(cleanup === 'none' ? [] : [{ outbox: null, key: 'cleanup', message: `none ${because}` } as const]),
+    ...(auditIntervalMs === 0
+      ? []
+      : [{ outbox: null, key: 'auditIntervalMs', message: `0 ${because}` } as const]),
+  ];
 }
 
 function findTrimProblems(

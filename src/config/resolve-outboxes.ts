@@ -15,7 +15,7 @@ import {
   structuredShape,
   type StructuredValues,
 } from './structured-settings.ts';
-import { formatTableName } from './table-name.ts';
+import { sourceOf, type MessageOutboxSettings, type TableOutbox } from './outbox-source.ts';
 
 /** Keys that stand in the file only: beside the settings at its top, and in the items of `outboxes`. */
 export const STRUCTURED_KEYS = Object.keys(structuredShape) as StructuredKey[];
@@ -67,13 +67,14 @@ export function resolveOutboxes(sources: OutboxSources): {
     const outbox = new OutboxReader(sources, `${place}.`, values, problems).read(top, itemPlace);
     if (outbox === null) return;
     outboxes.push(outbox);
+    const source = sourceOf(outbox);
     for (const [what, text] of [
-      ['table', formatTableName(outbox.table)],
+      [outbox.table === null ? 'messagePrefix' : 'table', source],
       ['name', outbox.name],
     ] as const) {
       const earlier = taken.get(`${what} ${text}`);
       if (earlier === undefined) taken.set(`${what} ${text}`, place);
-      else if (what === 'table' || outbox.name !== formatTableName(outbox.table))
+      else if (what !== 'name' || outbox.name !== source)
         problems.push(
           `${place}.${what}: ${text} is that of ${earlier.slice(file.path.length + 2)} too; expected another one`,
         );
@@ -127,8 +128,30 @@ class OutboxReader {
       );
     }
     const name = top === null ? undefined : this.#name();
+    const source = this.#source(values, top);
     if (this.#problems.length > before) return null;
-    return { ...values, name: name ?? formatTableName(values.table), place };
+    return { ...values, ...source, name: name ?? sourceOf(source), place };
+  }
+
+  /** A table or messages: what an item says itself counts before what it inherits. */
+  #source(values: SourceValues, top: OutboxReader | null): OutboxSource {
+    const { table, messagePrefix, columnTime, cleanup } = values;
+    const says = (key: OutboxKey) =>
+      top === null
+        ? this.#sources.flat(key) !== undefined
+        : (this.#values.get(key) ?? undefined) !== undefined;
+    const hasTable = says('table');
+    const hasMessages = says('messagePrefix') && messagePrefix !== null;
+    if (hasTable && hasMessages)
+      this.#problems.push(
+        `${this.#prefix}messagePrefix: there is a table too; expected one of them, since an outbox has either`,
+      );
+    const isTable = messagePrefix === null || (hasTable && !hasMessages);
+    if (top !== null && !isTable && says('cleanup') && cleanup !== 'none')
+      this.#problems.push(`${this.#prefix}cleanup: there is no table; expected none`);
+    return isTable
+      ? { table, messagePrefix: null, columnTime, cleanup }
+      : { table: null, messagePrefix, columnTime: null, cleanup: 'none' };
   }
 
   #refuseUnknown(): void {
@@ -202,6 +225,11 @@ class OutboxReader {
     if (!this.#problems.includes(problem)) this.#problems.push(problem);
   }
 }
+
+type SourceValues = Pick<SettingValues, 'table' | 'messagePrefix' | 'columnTime' | 'cleanup'>;
+type OutboxSource =
+  | Pick<TableOutbox, 'table' | 'messagePrefix' | 'columnTime' | 'cleanup'>
+  | Pick<MessageOutboxSettings, 'table' | 'messagePrefix' | 'columnTime' | 'cleanup'>;
 
 function messageOf(error: z.ZodError): string {
   return error.issues[0]?.message ?? 'something else';

@@ -1,4 +1,5 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { hasTable, requireTable, type TableOutbox } from './outbox-source.ts';
 import type { OutboxSettings, Settings } from './settings.ts';
 import { formatTableName, parseTableName } from './table-name.ts';
 
@@ -9,7 +10,7 @@ export function selectOutboxes(settings: Settings, named: string | undefined): r
   const found = settings.outboxes.filter(
     (outbox) =>
       outbox.name === named ||
-      (table !== undefined && formatTableName(outbox.table) === formatTableName(table)),
+      (table !== undefined && hasTable(outbox) && formatTableName(outbox.table) === formatTableName(table)),
   );
   if (found.length > 0) return found;
   const known = settings.outboxes.map(({ name }) => name).join(', ');
@@ -17,6 +18,19 @@ export function selectOutboxes(settings: Settings, named: string | undefined): r
     'CONFIG_INVALID',
     `--outbox ${named}: there is no such outbox; there are: ${known}`,
   );
+}
+
+/** Those of them that have a table. `needs`: why others will not do. Throws CONFIG_INVALID when none has, or the named one not. */
+export function selectTables(
+  settings: Settings,
+  named: string | undefined,
+  needs: string,
+): readonly TableOutbox[] {
+  const selected = selectOutboxes(settings, named);
+  const tables = selected.filter(hasTable);
+  return named === undefined && tables.length > 0
+    ? tables
+    : selected.map((outbox) => requireTable(outbox, needs));
 }
 
 /** The outbox that a command is about which can only be about one. */

@@ -125,6 +125,17 @@ export function presetOrNone(): SettingKind<PresetName | null> {
   return kind(accepts, 'name', (raw) => (raw === 'none' ? null : PRESET_NAMES.find((name) => name === raw)));
 }
 
+/** What the prefix of logical messages may be; none where there are no such messages. */
+export function messagePrefixOrNone(): SettingKind<string | null> {
+  const accepts = `1 to ${MESSAGE_PREFIX_CHARACTERS_MAX} of letters, digits and . _ : / -, or none`;
+  return kind(accepts, 'prefix', (raw) => {
+    if (raw === 'none') return null;
+    return typeof raw === 'string' && /^[\w.:/-]{1,64}$/.test(raw) ? raw : undefined;
+  });
+}
+
+const MESSAGE_PREFIX_CHARACTERS_MAX = 64;
+
 export function tableName(): SettingKind<TableName> {
   const accepts = 'schema.table, or table; a part with other than a-z, 0-9 and _ in double quotes';
   return kind(accepts, 'schema.table', (raw) => (typeof raw === 'string' ? parseTableName(raw) : undefined));

@@ -1,6 +1,7 @@
 import { formatDurability } from '../core/durability.ts';
 import { redactUrl } from './redact-url.ts';
 import { type OutboxSettings, type SettingKey, type Settings, settingShape } from './settings.ts';
+import { sourceOf } from './outbox-source.ts';
 import { formatTableName } from './table-name.ts';
 import { trimAgeMs } from './trim-settings.ts';
 
@@ -49,11 +50,12 @@ function loggable(settings: Settings): Record<string, string | number> {
 function loggableOutboxes(outboxes: readonly OutboxSettings[]): Record<string, string> {
   const [only, ...others] = outboxes;
   if (only === undefined || others.length > 0) {
-    const list = outboxes.map(({ name, table, stream }) => `${name}: ${formatTableName(table)} -> ${stream}`);
+    const list = outboxes.map((outbox) => `${outbox.name}: ${sourceText(outbox)} -> ${outbox.stream}`);
     return { outboxes: list.join(', ') };
   }
   const {
     table,
+    messagePrefix,
     columnId,
     fields,
     staticFields,
@@ -72,9 +74,13 @@ function loggableOutboxes(outboxes: readonly OutboxSettings[]): Record<string, s
       .join(','),
   };
   return {
-    table: formatTableName(table),
+    ...(table === null ? { messagePrefix } : { table: formatTableName(table) }),
     columnId: columnId.join(','),
     ...columns,
     ...Object.fromEntries(Object.entries(more).filter(([, names]) => names !== '')),
   };
+}
+
+function sourceText(outbox: OutboxSettings): string {
+  return (outbox.table === null ? 'messages ' : '') + sourceOf(outbox);
 }

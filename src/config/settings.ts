@@ -13,6 +13,7 @@ import {
   durability,
   hostPorts,
   identifier,
+  messagePrefixOrNone,
   milliseconds,
   portOrOff,
   streamTemplate,
@@ -24,10 +25,8 @@ import type { NamedFile } from './secret-file.ts';
 import { POISON_SETTINGS } from './poison-settings.ts';
 import { POLLING_SETTINGS } from './polling-settings.ts';
 import { PRESET_SETTING } from './preset-setting.ts';
-import type { PresetName } from './presets.ts';
 import { dependentSetting, setting } from './setting-registry.ts';
-import type { OutboxMapping } from '../core/outbox-mapping.ts';
-import type { TableName } from './table-name.ts';
+import type { MessageOutboxSettings, TableOutbox } from './outbox-source.ts';
 import { tlsSettings } from './tls-settings.ts';
 import { TRIM_SETTINGS } from './trim-settings.ts';
 
@@ -87,6 +86,12 @@ export const settingShape = {
     group: 'outbox',
     default: 'public.outbox',
     description: 'The outbox table. Without a schema: in public.',
+  }),
+  messagePrefix: setting(messagePrefixOrNone(), {
+    group: 'outbox',
+    default: 'none',
+    description:
+      'Instead of a table: events are transactional logical messages with this prefix (pg_logical_emit_message).',
   }),
   publication: setting(identifier(), {
     group: 'outbox',
@@ -320,6 +325,7 @@ export type SecretKey = 'databaseUrl' | 'redisUrl' | 'redisSentinelPassword';
 export const OUTBOX_KEYS = [
   'preset',
   'table',
+  'messagePrefix',
   'stream',
   'partitions',
   'trimMaxLength',
@@ -338,17 +344,8 @@ export type OutboxKey = (typeof OUTBOX_KEYS)[number];
 /** Of these the ones at the top are also about what no outbox names: streams of before. */
 export const SHARED_KEYS = ['trimMaxLength'] as const satisfies readonly OutboxKey[];
 
-/** One captured table: its part of the settings, whether it is the only one or an item of `outboxes`. */
-export interface OutboxSettings extends OutboxMapping {
-  /** Where the rest comes from, as far as nobody says it; null: from Walrelay's own defaults. */
-  readonly preset: PresetName | null;
-  readonly table: TableName;
-  /** The column that says when a row was inserted; null where there is none. */
-  readonly columnTime: string | null;
-  /** What becomes of its confirmed rows, and after how long. */
-  readonly cleanup: SettingValues['cleanup'];
-  readonly cleanupRetentionMs: number;
-}
+/** One outbox: its part of the settings, whether it is the only one or an item of `outboxes`. */
+export type OutboxSettings = TableOutbox | MessageOutboxSettings;
 
 /** What every other part of Walrelay is given: complete, typed, deep-frozen; plain data, since a worker gets a copy. */
 export type Settings = Omit<CompleteValues, Exclude<OutboxKey, (typeof SHARED_KEYS)[number]>> & {

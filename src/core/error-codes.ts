@@ -218,6 +218,12 @@ export const ERROR_CODES = {
     'If the names are right, raise WALRELAY_STREAMS_MAX (0 for no limit); else choose a stream of fewer different values.',
   ),
   EVENT_INCOMPLETE: poison('Give the row its id and type, or choose another format for the outbox.'),
+  EVENT_MALFORMED: poison(
+    'Emit messages with `outbox.emit` (postgres/outbox-emit.sql), or map the keys that they have (WALRELAY_COLUMN_…).',
+  ),
+  MESSAGE_NOT_TRANSACTIONAL: poison(
+    'Emit it with pg_logical_emit_message(true, …), or with `outbox.emit` (postgres/outbox-emit.sql); it was not relayed.',
+  ),
   EVENT_TOO_LARGE: poison('Raise WALRELAY_EVENT_BYTES_MAX (and the memory budget with it).'),
   DEAD_LETTER_LIMIT: poison(
     'See the dead letters (`walrelay dead-letters list`): if they have one cause, mend it. Then restart; WALRELAY_DEAD_LETTERS_MAX allows for more.',

@@ -48,6 +48,8 @@ export class Redriver {
     if (letter === null) return { kind: 'gone' };
     const bench = this.#benchOf(letter.outbox);
     if (bench === null) return left(`the settings have no outbox ${JSON.stringify(letter.outbox)}`);
+    if (letter.content !== null)
+      return left('its message can’t be read: emit the event again as it should be, then discard this');
     const lacking = bench.outbox.columns.filter((column) => !letter.columns.has(column));
     if (lacking.length > 0)
       return left(`it lacks the column ${lacking.join(', ')}, which was mapped later: see walrelay replay`);

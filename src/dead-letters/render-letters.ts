@@ -40,7 +40,7 @@ export function letterText(
     ['written', writtenAt(letter)],
     ['reason', letter.reason],
     ['', letter.message],
-    ['outbox', `${letter.outbox} (table ${letter.table})`],
+    ['outbox', letter.outbox + (letter.table === '' ? ' (messages)' : ` (table ${letter.table})`)],
     ['event', letter.eventId === null ? '(no id)' : shown(letter.eventId)],
     ['stream', letter.stream === null ? '(none)' : shown(letter.stream)],
     ['position', `${letter.lsn} #${letter.seq}, committed ${letter.committedAt}`],
@@ -48,6 +48,9 @@ export function letterText(
       place === 0 ? 'columns' : '',
       `${name}: ${columnText(name, value, options)}`,
     ]),
+    ...(letter.content === null
+      ? []
+      : [['content', columnText('', letter.content, options)] satisfies [string, string]]),
   ];
   const hidden = options.hasValues ? '' : '\nValues are shown with --payload.\n';
   return `${lines.map(([name, text]) => `${name.padEnd(10)} ${text}`).join('\n')}\n${hidden}`;
@@ -58,12 +61,12 @@ export function letterJson(
   letter: DeadLetterEntry,
   options: { readonly outbox: OutboxSettings | undefined; readonly hasValues: boolean },
 ): string {
-  const { columns, ...head } = letter;
+  const { columns, content, ...head } = letter;
   const shownColumns = [...columns].map(([name, value]) => [
     name,
     value === null ? null : { bytes: value.length, ...(isShown(name, options) ? valueJson(value) : {}) },
   ]);
-  return `${JSON.stringify({ ...headJson(base, head), columns: Object.fromEntries(shownColumns) }, null, 2)}\n`;
+  return `${JSON.stringify({ ...headJson(base, head), columns: Object.fromEntries(shownColumns), ...(content === null ? {} : { content: { bytes: content.length, ...(options.hasValues ? valueJson(content) : {}) } }) }, null, 2)}\n`;
 }
 
 function columnText(

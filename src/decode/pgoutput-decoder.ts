@@ -2,6 +2,8 @@ import { readInt64, readUint32 } from '../core/int64.ts';
 import { formatLsn, type Lsn, readLsn, ZERO_LSN } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { decodeHexInPlace } from './decode-hex.ts';
+import { findMessage } from './message-head.ts';
+import type { MessageOutbox } from './message-outbox.ts';
 import type { Relation, RelationColumn, TuplePlan } from './outbox-columns.ts';
 
 /**
@@ -17,6 +19,7 @@ import type { Relation, RelationColumn, TuplePlan } from './outbox-columns.ts';
 export class PgoutputDecoder {
   readonly #target: OutboxTarget;
   readonly #handler: TransactionHandler;
+  readonly #messages: MessageSource | null;
   /** Relation OID → plan; null for a relation that is no outbox. */
   readonly #relations = new Map<number, TuplePlan | null>();
   readonly #starts: Int32Array;
@@ -27,9 +30,11 @@ export class PgoutputDecoder {
   #commitLsn: Lsn = ZERO_LSN;
   #isInTransaction = false;
 
-  constructor(target: OutboxTarget, handler: TransactionHandler) {
+  /** `messages`: where logical messages were asked for too. */
+  constructor(target: OutboxTarget, handler: TransactionHandler, messages: MessageSource | null = null) {
     this.#target = target;
     this.#handler = handler;
+    this.#messages = messages;
     this.#starts = new Int32Array(target.slotCount);
     this.#lengths = new Int32Array(target.slotCount);
   }
@@ -45,6 +50,9 @@ export class PgoutputDecoder {
     switch (bytes[start]) {
       case MESSAGE.insert:
         this.#insert(bytes, start, end);
+        break;
+      case MESSAGE.message:
+        this.#message(bytes, start, end);
         break;
       case MESSAGE.begin:
         this.#begin(bytes, start, end);
@@ -116,6 +124,29 @@ export class PgoutputDecoder {
     this.#tuple(bytes, start + 6, end, plan.slotOfColumn);
     if (plan.byteaSlots.length > 0) this.#decodeBytea(bytes, plan.byteaSlots);
     this.#handler.insert(bytes, this.#starts, this.#lengths, plan);
+  }
+
+  /** What its own transaction does not carry is no event, and has no position among them. */
+  #message(bytes: Buffer, start: number, end: number): void {
+    if (this.#messages === null) throw protocolError('a logical message, which was not asked for');
+    const message = findMessage(bytes, start, end, this.#messages.outboxes);
+    if (message === null) throw protocolError('a logical message that ends early');
+    const { outbox, contentStart, isTransactional, lsn } = message;
+    if (isTransactional) this.#requireTransaction(bytes, start);
+    if (outbox === null) return;
+    if (contentStart + readUint32(bytes, contentStart - 4) !== end)
+      throw protocolError('a logical message that does not fill its frame');
+    if (!isTransactional) {
+      this.#messages.notTransactional({ outbox, lsn, contentBytes: end - contentStart });
+      return;
+    }
+    try {
+      outbox.read(bytes, contentStart, end, this.#starts, this.#lengths);
+    } catch (error) {
+      this.#messages.malformed(error, bytes, contentStart, end - contentStart, outbox.plan);
+      return;
+    }
+    this.#handler.insert(bytes, this.#starts, this.#lengths, outbox.plan);
   }
 
   /** Finds the mapped columns of a TupleData. Exact to the byte: a tuple that does not fill its frame is refused. */
@@ -195,7 +226,23 @@ export interface TransactionHandler {
   commit(endLsn: Lsn): void;
 }
 
+/** Where logical messages are events too. */
+export interface MessageSource {
+  readonly outboxes: readonly MessageOutbox[];
+  /** An event whose content, `bytes[start, start + length)`, is not what the settings say: it takes its place all the same. */
+  malformed(error: unknown, bytes: Buffer, start: number, length: number, plan: TuplePlan): void;
+  /** One that came without a transaction, and so is none. */
+  notTransactional(message: StrayMessage): void;
+}
+
+export interface StrayMessage {
+  readonly outbox: MessageOutbox;
+  readonly lsn: Lsn;
+  readonly contentBytes: number;
+}
+
 const MESSAGE = {
+  message: 0x4d, // 'M'
   begin: 0x42, // 'B'
   commit: 0x43, // 'C'
   origin: 0x4f, // 'O'

@@ -1,3 +1,4 @@
+import { sourceOf } from '../config/outbox-source.ts';
 import { findPreset } from '../config/presets.ts';
 import type { OutboxSettings } from '../config/settings.ts';
 import { formatTableName } from '../config/table-name.ts';
@@ -110,7 +111,7 @@ export function candidateForJson({ proposal, outbox, sample, warnings, obstacle,
     reasons,
     warnings,
     obstacle,
-    mapping: { ...outbox, table: formatTableName(outbox.table) },
+    mapping: { ...outbox, table: sourceOf(outbox) },
     sample: { entry, madeUpBecause: sample.madeUpBecause },
     file,
   };

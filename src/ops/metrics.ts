@@ -64,6 +64,10 @@ export class RelayMetrics {
     'Events read again and skipped: not above the watermark',
   );
   readonly #filtered = this.#counter('filtered_events_total', 'Events that a route left out');
+  readonly #refusedMessages = this.#counter(
+    'refused_messages_total',
+    'Logical messages with the prefix of an outbox that came without a transaction, and so were not relayed',
+  );
   readonly #sessions = this.#counter('sessions_total', 'Replication sessions started');
   readonly #appendSeconds = this.#histogram(
     'append_duration_seconds',
@@ -163,6 +167,10 @@ export class RelayMetrics {
 
   recordFilteredEvents(count: number): void {
     this.#filtered.inc(count);
+  }
+
+  recordRefusedMessage(): void {
+    this.#refusedMessages.inc();
   }
 
   recordDeadLetter(reason: string): void {

@@ -1,3 +1,4 @@
+import { requireTable } from '../config/outbox-source.ts';
 import { selectOutbox } from '../config/select-outbox.ts';
 import type { Settings } from '../config/settings.ts';
 import { compileOutbox, type Outbox } from '../route/outbox.ts';
@@ -16,7 +17,7 @@ export interface PolledTable {
 
 /** Throws CONFIG_INVALID when there are several: claims of two tables have no order among them. */
 export function polledTable(settings: Settings): PolledTable {
-  const polled = selectOutbox(settings, undefined, 'walrelay poll');
+  const polled = requireTable(selectOutbox(settings, undefined, 'walrelay poll'), 'polling reads the table');
   const outbox = compileOutbox(polled, settings);
   return {
     name: polled.table,

@@ -1,5 +1,5 @@
 import { WalrelayError } from '../core/walrelay-error.ts';
-import type { RelayOutbox } from '../relay/relay-shape.ts';
+import type { RelayTable } from '../relay/relay-shape.ts';
 import { requireIds } from '../route/outbox.ts';
 import { findRowOrder, rangeSql } from '../source/row-order.ts';
 import { rowValues } from '../source/row-values.ts';
@@ -20,7 +20,7 @@ export interface RowSelection {
  * the table, the beginning of a sentence.
  */
 export async function checkReadable(
-  { settings, outbox }: RelayOutbox,
+  { settings, outbox }: Pick<RelayTable, 'settings' | 'outbox'>,
   reader: SnapshotReader,
   selection: RowSelection,
   { what, isRaw }: { readonly what: string; readonly isRaw: boolean },

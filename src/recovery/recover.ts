@@ -68,7 +68,7 @@ export async function recover(
   await using reader = await SnapshotReader.open(clientConfig(settings, options.holder), { isRaw });
   const selection = { orderColumn: options.orderColumn, since: options.since, where: null };
   const sources: RowSource[] = [];
-  for (const outbox of ground.shape.outboxes)
+  for (const outbox of ground.shape.tables)
     sources.push(await checkReadable(outbox, reader, selection, { what: 'A recovery', isRaw }));
   using partitions = new IdPartitions();
 

@@ -2,6 +2,7 @@ import { formatLsn } from '../core/lsn.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
 import { snapshotUnfinished } from '../relay/history-guard.ts';
+import type { RelayShape } from '../relay/relay-shape.ts';
 import type { LaneState } from '../sink/lane-state.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { findProblems, isLost, whyLost } from '../source/preflight.ts';
@@ -26,6 +27,17 @@ export interface RecoveryPlan {
  */
 export async function planRecovery(ground: Ground): Promise<RecoveryPlan> {
   const { settings, shape, postgres } = ground;
+  if (shape.tables.length === 0) {
+    throw new WalrelayError(
+      'CONFIG_INVALID',
+      'a recovery publishes from a table what the streams lack, and no outbox has one: messages that were not relayed are gone with the WAL',
+      {
+        hint:
+          `Drop the slot if there is one left (SELECT pg_drop_replication_slot(${quoteLiteral(settings.slot)});), then ` +
+          '`walrelay epoch accept`: it makes a new one.',
+      },
+    );
+  }
   const catalog = await ground.readCatalog();
   const [problem] = findProblems(catalog, shape.expected).filter(
     ({ code }) => code !== 'SLOT_MISSING' && code !== 'SLOT_LOST',
@@ -57,7 +69,13 @@ export async function planRecovery(ground: Ground): Promise<RecoveryPlan> {
           : 'unfinished';
   if (reason === null) throw healthySlot(settings.slot);
   if (lane !== null) await checkSameHistory(ground, lane, catalog, identity);
-  return { catalog, identity, lane, reason, findings: describe(settings.slot, catalog, lane) };
+  return {
+    catalog,
+    identity,
+    lane,
+    reason,
+    findings: [...describe(settings.slot, catalog, lane), ...lostMessages(shape)],
+  };
 }
 
 /** In any other history than its own the lane state says nothing; what may be mended by a comparison does not matter. */
@@ -82,6 +100,13 @@ function healthySlot(slot: string): WalrelayError {
   return new WalrelayError(
     'SLOT_HEALTHY',
     `the slot ${quoteLiteral(slot)} is there and holds its WAL: nothing has to be recovered`,
+  );
+}
+
+function lostMessages({ messages }: RelayShape): string[] {
+  return messages.map(
+    ({ settings: { name } }) =>
+      `Messages of ${name} that were not relayed are lost with the WAL: there is no table to publish them from.`,
   );
 }
 

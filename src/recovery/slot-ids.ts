@@ -31,7 +31,7 @@ export async function readSlotIds(
   const done = createDeferred<void>();
   done.promise.catch(() => {});
   let isBefore = false;
-  const decoder = new PgoutputDecoder(new RelationFinder(shape.outboxes, catalog), {
+  const decoder = new PgoutputDecoder(new RelationFinder(shape, catalog), {
     begin: (commitLsn) => {
       isBefore = commitLsn < untilLsn;
       if (!isBefore) done.resolve();

@@ -1,5 +1,6 @@
 import { clientConfig } from '../config/client-config.ts';
-import type { Settings } from '../config/settings.ts';
+import { hasTable, requireTable } from '../config/outbox-source.ts';
+import type { OutboxSettings, Settings } from '../config/settings.ts';
 import { formatLsn } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Ground } from '../relay/ground.ts';
@@ -197,7 +198,10 @@ export async function takeSnapshot(ground: Ground, options: SnapshotOptions): Pr
 }
 
 /** The outboxes that a snapshot can be of, each with the order that its rows have if nothing else is said. */
-function tableChoices({ outboxes, pollOrderColumn }: Settings): TableChoice[] {
+function tableChoices({ outboxes: all, pollOrderColumn }: Settings): TableChoice[] {
+  const outboxes = all.filter(hasTable);
+  // Throws where there is none.
+  if (outboxes.length === 0) requireTable(all[0] as OutboxSettings, 'a snapshot is of the rows of a table');
   return outboxes.map(({ name, columnTime }) => ({
     outbox: name,
     // A poller has one table; of several each has a column of its own.
@@ -214,7 +218,7 @@ async function openSources(
 ): Promise<RowSource[]> {
   const sources: RowSource[] = [];
   for (const { outbox: name, orderColumn } of tables) {
-    const found = shape.outboxes.find(({ settings }) => settings.name === name);
+    const found = shape.tables.find(({ settings }) => settings.name === name);
     if (found === undefined) throw new WalrelayError('BUG', `there is no outbox ${name}`);
     const selection = { orderColumn, since, where };
     const source = await checkReadable(found, reader, selection, { what: 'A snapshot', isRaw });

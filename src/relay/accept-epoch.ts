@@ -44,8 +44,15 @@ export async function proposeEpoch(ground: Ground): Promise<EpochProposal> {
         // A position of another history says nothing here.
         (replaces === null || !isSameWal ? '' : ` after ${formatLsn(replaces.floorLsn)} and`) +
         ' before its creation are not relayed unless they stand in a stream already: they may be missing.' +
-        (isSameWal ? ' `walrelay recover` would publish them from the table.' : ''),
+        (isSameWal && shape.tables.length > 0
+          ? ' `walrelay recover` would publish them from the table.'
+          : ''),
     );
+    for (const { settings: outbox } of shape.messages)
+      consequences.push(
+        `Messages of ${outbox.name} that were committed before that creation and are not relayed are lost: they stood in the WAL ` +
+          'only, and nothing can publish them.',
+      );
   } else if (replaces === null) {
     consequences.push(
       `Redis holds no lane state: entries that it lost and the slot has confirmed (before ${formatLsn(startLsn as Lsn)}) stay missing; ` +

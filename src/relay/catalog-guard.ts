@@ -1,4 +1,5 @@
-import type { OutboxSettings, Settings } from '../config/settings.ts';
+import type { TableOutbox } from '../config/outbox-source.ts';
+import type { Settings } from '../config/settings.ts';
 import { assignSetting } from '../core/name-setting.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
@@ -38,8 +39,8 @@ export class CatalogGuard {
         `the publication ${settings.publication} was dropped or renamed while the relay ran; nothing was confirmed past the last time it was seen`,
       );
     }
-    shape.outboxes.forEach(({ settings: outbox }, number) =>
-      this.#checkTable(catalog.tables[number] as TableCatalog, outbox),
+    shape.tables.forEach(({ settings: outbox }, place) =>
+      this.#checkTable(catalog.tables[place] as TableCatalog, outbox),
     );
     const problems = findSilentProblems(catalog, shape.expected);
     if (publication.identity !== publicationIdentity) {
@@ -50,7 +51,7 @@ export class CatalogGuard {
   }
 
   /** The stream goes by OID: a table that was renamed is still the same one. */
-  #checkTable({ table, namedTableOid }: TableCatalog, outbox: OutboxSettings): void {
+  #checkTable({ table, namedTableOid }: TableCatalog, outbox: TableOutbox): void {
     const { table: configured } = outbox;
     const name = `${configured.schema}.${configured.name}`;
     if (table === null) {

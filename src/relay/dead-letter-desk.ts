@@ -57,10 +57,12 @@ export class DeadLetterDesk {
     this.#options.policy.admit(position, error);
     const { settings, outbox } = this.#options.outboxes[event.outbox] as RelayOutbox;
     const lsn = stamp.lsnText.toString('latin1', 0, stamp.lsnLength);
-    const eventId = idOf(outbox.slots.id, event);
+    const isReadable = event.content === undefined;
+    const eventId = isReadable ? idOf(outbox.slots.id, event) : null;
     const stream = intendedStream(error);
-    const nulls = outbox.columns.filter((_, slot) => (lengths[slot] as number) < 0);
-    const kinds = outbox.columns.flatMap((column, slot): [string, ValueKind][] => {
+    const columns = isReadable ? outbox.columns : [];
+    const nulls = columns.filter((_, slot) => (lengths[slot] as number) < 0);
+    const kinds = columns.flatMap((column, slot): [string, ValueKind][] => {
       const kind = event.kinds[slot] ?? 'text';
       return kind === 'text' ? [] : [[column, kind]];
     });
@@ -74,13 +76,16 @@ export class DeadLetterDesk {
       [DEAD_LETTER_FIELDS.reason, error.code],
       [DEAD_LETTER_FIELDS.message, error.message],
       [DEAD_LETTER_FIELDS.outbox, settings.name],
-      [DEAD_LETTER_FIELDS.table, formatTableName(settings.table)],
+      settings.table === null
+        ? [DEAD_LETTER_FIELDS.messagePrefix, settings.messagePrefix]
+        : [DEAD_LETTER_FIELDS.table, formatTableName(settings.table)],
       ...optional.filter((field): field is [string, LetterValue] => field[1] !== null),
       [DEAD_LETTER_FIELDS.lsn, lsn],
       [DEAD_LETTER_FIELDS.seq, String(ordinal)],
       [DEAD_LETTER_FIELDS.committedAt, stamp.committedAtText.toString('latin1')],
     ];
-    outbox.columns.forEach((column, slot) => {
+    if (event.content !== undefined) fields.push([DEAD_LETTER_FIELDS.content, { bytes, ...event.content }]);
+    columns.forEach((column, slot) => {
       const length = lengths[slot] as number;
       if (length >= 0)
         fields.push([DEAD_LETTER_COLUMN + column, { bytes, start: starts[slot] as number, length }]);
@@ -122,6 +127,8 @@ export interface PoisonEvent {
   readonly bytes: Buffer;
   readonly starts: Int32Array;
   readonly lengths: Int32Array;
+  /** Of a message that can't be read: all of it. The ranges of its columns say nothing then. */
+  readonly content?: { readonly start: number; readonly length: number };
 }
 
 export interface DeadLetter {

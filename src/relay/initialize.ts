@@ -16,7 +16,7 @@ import { isFreshSlot, laneMissing, snapshotUnfinished } from './history-guard.ts
 import type { RelayShape } from './relay-shape.ts';
 
 export interface InitStep {
-  readonly what: 'table' | 'publication' | 'slot' | 'lane state';
+  readonly what: 'table' | 'messages' | 'publication' | 'slot' | 'lane state';
   readonly isNew: boolean;
   readonly detail: string;
 }
@@ -71,6 +71,12 @@ export async function prepareOutbox(
     ...slotProblems,
     ...(options.createTable ? ['TABLE_MISSING'] : []),
   ]);
+  if (options.createTable && names.tables.length === 0) {
+    throw new WalrelayError(
+      'CONFIG_INVALID',
+      '--create-table has no table to make: all outboxes are of messages',
+    );
+  }
   const [only] = options.createTable ? before.tables : [];
   const newTable = only?.table === null ? newTableColumns(ground.shape) : null;
   options.refuse(findProblems(before, names).filter(({ code }) => !mends.has(code)));
@@ -80,6 +86,8 @@ export async function prepareOutbox(
     const isNew = before.tables[place]?.table === null;
     options.step({ what: 'table', isNew, detail: `${table.schema}.${table.name}` });
   }
+  for (const { settings: outbox } of ground.shape.messages)
+    options.step({ what: 'messages', isNew: false, detail: `with the prefix ${outbox.messagePrefix}` });
   if (before.publication === null) {
     await create(ground, createPublicationSql(names));
   }
@@ -135,8 +143,8 @@ async function initializeLane(
 }
 
 /** A table that is made for the relay has the columns that the settings name. */
-export function newTableColumns({ outboxes }: RelayShape): TableColumns {
-  const [only, ...others] = outboxes;
+export function newTableColumns({ tables }: Pick<RelayShape, 'tables'>): TableColumns {
+  const [only, ...others] = tables;
   const [id, ...ids] = only?.settings.columnId ?? [];
   if (only === undefined || others.length > 0 || id === undefined || ids.length > 0) {
     throw new WalrelayError('CONFIG_INVALID', '--create-table makes one outbox with an id of one column', {

@@ -13,6 +13,11 @@ export function describeIdentityChange(before: string, now: string): string {
   else if (was.publication !== is.publication)
     changes.push('the publication was altered (what it publishes, its options, or its owner)');
   changes.push(...describeTables(was.tables, is.tables));
+  const added = is.messages.filter((prefix) => !was.messages.includes(prefix));
+  const removed = was.messages.filter((prefix) => !is.messages.includes(prefix));
+  if (added.length > 0) changes.push(`new among the outboxes: messages with the prefix ${added.join(', ')}`);
+  if (removed.length > 0)
+    changes.push(`no longer among the outboxes: messages with the prefix ${removed.join(', ')}`);
   return changes.join('; ');
 }
 
@@ -68,23 +73,30 @@ interface TableParts {
 
 /**
  * `publication 16390:740 table 16385 member 16391:740 schema`: a word without a value says that there is none. Of several
- * tables, everything from `table` on is said of each.
+ * tables, everything from `table` on is said of each. Behind them, `messages` and the prefixes of those that are events.
  */
 function parseIdentity(identity: string): {
   readonly publication: string | null;
   readonly tables: readonly TableParts[];
+  readonly messages: readonly string[];
 } {
   let publication: string | null = null;
+  let messages: readonly string[] = [];
   const tables: TableParts[] = [];
-  let part: 'publication' | keyof TableParts | null = null;
+  let part: 'publication' | 'messages' | keyof TableParts | null = null;
   for (const word of identity.split(' ')) {
-    if (word === 'publication' || isTablePart(word)) {
+    if (part !== 'messages' && (word === 'publication' || word === 'messages' || isTablePart(word))) {
       part = word;
       if (word === 'table') tables.push({ ...NO_TABLE });
     } else if (part === 'publication') publication = word;
+    else if (part === 'messages') messages = word.split(',');
     else if (part !== null) (tables.at(-1) as TableParts)[part] = word;
   }
-  return { publication, tables: tables.length === 0 ? [NO_TABLE] : tables };
+  return {
+    publication,
+    tables: tables.length === 0 && messages.length === 0 ? [NO_TABLE] : tables,
+    messages,
+  };
 }
 
 const NO_TABLE: TableParts = { table: null, member: null, schema: null, ancestor: null };

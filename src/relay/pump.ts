@@ -10,8 +10,9 @@ import type { AppendLane } from '../sink/lane-set.ts';
 import { checkComposedSize } from '../sink/composed-size.ts';
 import type { PackedShape, PackedShapes } from '../sink/packed-shapes.ts';
 import { TransactionStamp } from '../sink/transaction-stamp.ts';
-import type { DeadLetter, DeadLetterDesk, DeadLetterFacts } from './dead-letter-desk.ts';
+import type { DeadLetter, DeadLetterDesk } from './dead-letter-desk.ts';
 import { Outlet } from './outlet.ts';
+import type { PumpObserver } from './pump-observer.ts';
 
 /**
  * Moves events from the decoder into batches and batches into Redis: decides when a batch is closed, when it is
@@ -103,6 +104,20 @@ export class Pump implements TransactionHandler {
     this.#append(outlet, stream, ordinal, bytes, starts, lengths, plan.kinds);
   }
 
+  /** A message that can't be read: it has its place among the events, and can't pass. */
+  malformed(error: unknown, bytes: Buffer, start: number, length: number, plan: TuplePlan): void {
+    const ordinal = this.#ordinal;
+    this.#ordinal += 1;
+    if (this.#only !== null && this.#only.isBehindWatermark(this.#stamp.commitLsn, ordinal)) {
+      this.#resentCount += 1;
+      return;
+    }
+    this.#takeAside(error, plan, ordinal, bytes, Int32Array.of(start), Int32Array.of(length), {
+      start,
+      length,
+    });
+  }
+
   /** An event that can't pass becomes one of the dead letters, in its place; or nothing passes any more. */
   #takeAside(
     error: unknown,
@@ -111,6 +126,7 @@ export class Pump implements TransactionHandler {
     bytes: Buffer,
     starts: Int32Array,
     lengths: Int32Array,
+    content?: { readonly start: number; readonly length: number },
   ): void {
     const { desk } = this.#options;
     if (desk === null) throw error;
@@ -120,7 +136,8 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
-    const letter = desk.write(error, { outbox, kinds, stamp: this.#stamp, ordinal, bytes, starts, lengths });
+    const event = { outbox, kinds, stamp: this.#stamp, ordinal, bytes, starts, lengths };
+    const letter = desk.write(error, content === undefined ? event : { ...event, content });
     const { packed } = letter;
     this.#append(outlet, stream, ordinal, packed, Int32Array.of(0), Int32Array.of(packed.length), []);
     const { seq } = outlet.open as Batch;
@@ -360,26 +377,6 @@ export interface PumpLoad {
   /** Batches in flight. */
   readonly batches: number;
   readonly heldBytes: number;
-}
-
-export interface PumpObserver {
-  read(facts: {
-    readonly transactions: number;
-    readonly resentEvents: number;
-    /** Left out by a route. */
-    readonly filteredEvents: number;
-  }): void;
-  accepted(facts: AcceptedBatch): void;
-  /** One that stands. */
-  deadLettered(facts: DeadLetterFacts): void;
-}
-
-export interface AcceptedBatch {
-  readonly events: number;
-  readonly skipped: number;
-  readonly bytes: number;
-  readonly appendMs: number;
-  readonly oldestCommittedAtUs: bigint;
 }
 
 /** A script gets its keys as a Lua table and a batch's stream numbers are 16 bits wide. */

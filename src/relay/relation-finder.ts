@@ -3,7 +3,7 @@ import { compilePlan, type Relation, type TuplePlan } from '../decode/outbox-col
 import type { OutboxTarget } from '../decode/pgoutput-decoder.ts';
 import type { Catalog, Partition } from '../source/catalog.ts';
 import type { QualifiedName } from '../source/sql.ts';
-import type { RelayOutbox } from './relay-shape.ts';
+import type { RelayOutbox, RelayShape, RelayTable } from './relay-shape.ts';
 
 /**
  * Tells whose rows a relation of the stream carries. By OID, so that a rename loses nothing; by name, so that WAL from
@@ -13,24 +13,28 @@ import type { RelayOutbox } from './relay-shape.ts';
 export class RelationFinder implements OutboxTarget {
   readonly slotCount: number;
   readonly #outboxes: readonly RelayOutbox[];
+  /** In the order in which the catalog was asked for them. */
+  readonly #tables: readonly RelayTable[];
   /** Number of the outbox by OID; partitions are kept when they are dropped or detached: their rows may be yet to come. */
   readonly #byOid = new Map<number, number>();
   readonly #byName = new Map<string, number>();
   #catalog: Catalog;
 
-  constructor(outboxes: readonly RelayOutbox[], catalog: Catalog) {
+  constructor({ outboxes, tables }: Pick<RelayShape, 'outboxes' | 'tables'>, catalog: Catalog) {
     this.slotCount = Math.max(...outboxes.map(({ outbox }) => outbox.columns.length));
     this.#outboxes = outboxes;
+    this.#tables = tables;
     this.#catalog = catalog;
-    outboxes.forEach(({ settings }, number) => this.#byName.set(keyOf(settings.table), number));
+    for (const { settings, number } of tables) this.#byName.set(keyOf(settings.table), number);
     this.learn(catalog);
   }
 
   /** What a newer look at the catalog says. */
   learn(catalog: Catalog): void {
     this.#catalog = catalog;
-    catalog.tables.forEach(({ table }, number) => {
-      if (table === null) return;
+    catalog.tables.forEach(({ table }, place) => {
+      const number = this.#tables[place]?.number;
+      if (table === null || number === undefined) return;
       this.#byOid.set(table.oid, number);
       for (const partition of table.partitions) this.#learnPartition(partition, number);
     });
@@ -62,13 +66,13 @@ export class RelationFinder implements OutboxTarget {
   #requireOther(relation: Relation): void {
     const { tables, publication } = this.#catalog;
     if (publication?.isForAllTables === true) return;
-    const suspected = tables.findIndex(({ table, publication: view }, number) => {
+    const suspected = tables.findIndex(({ table, publication: view }, place) => {
       if (table?.kind !== 'p' || view === null || view.isViaRoot || view.memberOids.includes(relation.oid))
         return false;
-      const columns = this.#outboxes[number]?.outbox.columns ?? [];
+      const columns = this.#tables[place]?.outbox.columns ?? [];
       return columns.every((name) => relation.columns.some((column) => column.name === name));
     });
-    const outbox = this.#outboxes[suspected];
+    const outbox = this.#tables[suspected];
     if (outbox === undefined) return;
     const name = `${relation.schema}.${relation.table}`;
     throw new WalrelayError(

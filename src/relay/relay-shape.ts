@@ -1,3 +1,4 @@
+import type { MessageOutboxSettings, TableOutbox } from '../config/outbox-source.ts';
 import type { OutboxSettings, Settings } from '../config/settings.ts';
 import type { EntryShape } from '../core/entry-shape.ts';
 import { compileOutbox, type EventRouter, type Outbox, type RouterOptions } from '../route/outbox.ts';
@@ -12,6 +13,10 @@ import type { Expectations } from '../source/preflight.ts';
 /** What the settings say about the tables: what is read of them, what entries are made of it, where they go. */
 export interface RelayShape {
   readonly outboxes: readonly RelayOutbox[];
+  /** Those that are tables, in the order in which the catalog is asked for them. */
+  readonly tables: readonly RelayTable[];
+  /** Those that are messages. */
+  readonly messages: readonly RelayMessages[];
   /** How entries are appended: the shapes of all outboxes, each once. */
   readonly appending: Appending;
   /** The number of the shape of dead letters; null where an event that can't pass halts the relay. */
@@ -32,6 +37,19 @@ export interface RelayOutbox {
   readonly outbox: Outbox;
 }
 
+export interface RelayTable {
+  /** Of its outbox, among all. */
+  readonly number: number;
+  readonly settings: TableOutbox;
+  readonly outbox: Outbox;
+}
+
+export interface RelayMessages {
+  readonly number: number;
+  readonly settings: MessageOutboxSettings;
+  readonly outbox: Outbox;
+}
+
 /** `renamedOids`: of tables that this process has been reading and that go by other names by now, by the outbox's name. */
 export function relayShape(
   settings: Settings,
@@ -41,20 +59,29 @@ export function relayShape(
     settings: each,
     outbox: compileOutbox(each, settings),
   }));
+  const tables = outboxes.flatMap(({ settings: each, outbox }, number): RelayTable[] =>
+    each.table === null ? [] : [{ number, settings: each, outbox }],
+  );
+  const messages = outboxes.flatMap(({ settings: each, outbox }, number): RelayMessages[] =>
+    each.table === null ? [{ number, settings: each, outbox }] : [],
+  );
   const { shapes, numbers } = collectShapes(outboxes.map(({ outbox }) => outbox));
   const hasLetters = settings.poison === 'dead-letter';
   const packed = packShapes(shapes, { hasPosition: true, hasLoose: hasLetters });
   return {
     outboxes,
+    tables,
+    messages,
     appending: { shapes: packed, script: compileAppendScript(packed) },
     letterShape: hasLetters ? shapes.length : null,
     expected: {
       publication: settings.publication,
       slot: settings.slot,
-      tables: outboxes.map(({ settings: { name, table, place }, outbox: { columns } }) => {
+      tables: tables.map(({ settings: { name, table, place }, outbox: { columns } }) => {
         const tableOid = renamedOids.get(name);
         return { table, columns, place, ...(tableOid === undefined ? {} : { tableOid }) };
       }),
+      messagePrefixes: messages.map(({ settings: { messagePrefix } }) => messagePrefix),
     },
     streamLengths: new StreamLengths(
       outboxes.map(({ outbox }) => outbox.namingRoutes),

@@ -15,6 +15,7 @@ import type { ReplicationConnection } from '../source/replication-connection.ts'
 import type { CatalogGuard } from './catalog-guard.ts';
 import { computeLiveness, type Liveness } from './liveness.ts';
 import { DeadLetterDesk } from './dead-letter-desk.ts';
+import { MessageIntake } from './message-intake.ts';
 import type { PoisonPolicy } from './poison-policy.ts';
 import { Pump } from './pump.ts';
 import { RelationFinder } from './relation-finder.ts';
@@ -33,6 +34,8 @@ export class Streaming {
   readonly #pump: Pump;
   readonly #decoder: PgoutputDecoder;
   readonly #relations: RelationFinder;
+  /** Null: no outbox is made of messages, and none are asked for. */
+  readonly #messages: MessageIntake | null;
   readonly #liveness: Liveness;
   readonly #replies = new ReplyLimiter();
   readonly #ended = createDeferred<WalrelayError>();
@@ -103,8 +106,9 @@ export class Streaming {
         },
       },
     });
-    this.#relations = new RelationFinder(shape.outboxes, options.catalog);
-    this.#decoder = new PgoutputDecoder(this.#relations, this.#pump);
+    this.#messages = MessageIntake.create(shape, this.#pump, options);
+    this.#relations = new RelationFinder(shape, options.catalog);
+    this.#decoder = new PgoutputDecoder(this.#relations, this.#pump, this.#messages);
   }
 
   /** Resolves with the first reason to stop streaming. Never rejects. */
@@ -127,7 +131,9 @@ export class Streaming {
     await postgres.start({
       slot: settings.slot,
       publication: settings.publication,
+      hasMessages: this.#messages !== null,
       rowBytesMax: settings.eventBytesMax,
+      large: this.#messages ?? undefined,
       copyData: (bytes, start, end) => this.#copyData(bytes, start, end),
       chunkEnd: () => this.#chunkEnd(),
       failed: (error) => {

@@ -12,6 +12,7 @@ export interface DeadLetterHead {
   readonly reason: string;
   readonly message: string;
   readonly outbox: string;
+  /** Empty where the outbox has none. */
   readonly table: string;
   readonly eventId: string | null;
   readonly stream: string | null;
@@ -26,6 +27,8 @@ export interface DeadLetterHead {
 export interface DeadLetterEntry extends DeadLetterHead {
   /** Its columns, byte for byte; null for NULL. One that is not here was not read when the event was relayed. */
   readonly columns: ReadonlyMap<string, Buffer | null>;
+  /** Instead of columns: a message that could not be read, as it came. */
+  readonly content: Buffer | null;
   /** Of the columns that are no text. */
   readonly kinds: ReadonlyMap<string, ValueKind>;
 }
@@ -96,7 +99,8 @@ export class DeadLetterReader {
       byteCount,
       ...HEAD_FIELDS.map((name) => fields.get(name)?.toString() ?? ''),
     ]);
-    return { ...head, columns, kinds: readKinds(fields.get(DEAD_LETTER_FIELDS.kinds)?.toString()) };
+    const content = fields.get(DEAD_LETTER_FIELDS.content) ?? null;
+    return { ...head, columns, content, kinds: readKinds(fields.get(DEAD_LETTER_FIELDS.kinds)?.toString()) };
   }
 
   #head(values: readonly unknown[]): DeadLetterHead {

@@ -11,6 +11,8 @@ export const DEAD_LETTER_FIELDS = {
   message: 'message',
   outbox: 'outbox',
   table: 'table',
+  /** Instead of the table, where the outbox has none. */
+  messagePrefix: 'message_prefix',
   /** The event's id; absent where it has none. */
   id: 'id',
   /** Where it should have gone; absent where nobody knows. */
@@ -20,6 +22,8 @@ export const DEAD_LETTER_FIELDS = {
   committedAt: 'committed_at',
   nulls: 'nulls',
   kinds: 'kinds',
+  /** Instead of the columns: a message that can't be read, as it came. */
+  content: 'content',
 } as const;
 
 /** In front of a column's name. */

@@ -41,6 +41,8 @@ export interface ServerFacts {
   readonly physicalSlots: readonly string[];
   /** Null before version 17. Which physical slots must have a change before a failover slot sends it. */
   readonly synchronizedStandbySlots: string | null;
+  /** Whether any role may emit logical messages; null where none are read. */
+  readonly canAllEmit: boolean | null;
 }
 
 export interface TableFacts {
@@ -128,8 +130,10 @@ export interface SlotFacts {
 export interface CatalogNames {
   readonly publication: string;
   readonly slot: string;
-  /** At least one. */
+  /** None where all outboxes are of messages. */
   readonly tables: readonly NamedTable[];
+  /** Of the outboxes without a table. */
+  readonly messagePrefixes?: readonly string[];
 }
 
 export interface NamedTable {
@@ -146,7 +150,10 @@ export function catalogSql(names: CatalogNames, versionNumber: number): string {
   const [first, ...others] = names.tables.map((table) =>
     tableCatalogSql({ ...names, ...table }, versionNumber),
   );
-  if (others.length === 0) return first ?? '';
+  // Server, publication and slot are asked for with a table; without any, with one that there can't be.
+  if (first === undefined)
+    return tableCatalogSql({ ...names, table: { schema: '', name: '' } }, versionNumber);
+  if (others.length === 0) return first;
   const parts = [first, ...others].map((sql) => `(${sql})::json`);
   return `SELECT json_build_object('tables', json_build_array(${parts.join(', ')}))::text AS catalog`;
 }
@@ -223,7 +230,8 @@ SELECT json_build_object(
     'idleSlotTimeoutS', coalesce((SELECT setting::bigint FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), 0),
     'physicalSlots', coalesce((SELECT json_agg(slot_name ORDER BY slot_name) FROM pg_replication_slots
       WHERE slot_type = 'physical' AND NOT temporary), '[]'),
-    'synchronizedStandbySlots', current_setting('synchronized_standby_slots', true)
+    'synchronizedStandbySlots', current_setting('synchronized_standby_slots', true),
+    'canAllEmit', ${(names.messagePrefixes ?? []).length === 0 ? 'NULL' : CAN_ALL_EMIT_SQL}
   ) FROM wal),
   'table', (SELECT json_build_object(
     'oid', t.oid::bigint, 'schema', t.nspname, 'name', t.relname,
@@ -278,6 +286,10 @@ SELECT json_build_object(
 )::text AS catalog`;
 }
 
+/** Its signatures differ from version to version. */
+const CAN_ALL_EMIT_SQL = `(SELECT bool_or(has_function_privilege('public', f.oid, 'EXECUTE')) FROM pg_proc f
+      WHERE f.proname = 'pg_logical_emit_message' AND f.pronamespace = 'pg_catalog'::regnamespace)`;
+
 /** A publication may cover thousands; the renamed one of a relay's own publication is among the first. */
 const OTHER_TABLES_MAX = 10;
 
@@ -292,7 +304,7 @@ export function parseCatalog(text: string, names: CatalogNames): Catalog {
     names.tables.some(({ table }) => table.schema === other.schema && table.name === other.name);
   return {
     server: { ...server, walEndLsn: parseLsn(walEnd) },
-    tables: raws.map(({ table, namedTableOid, publication }) => ({
+    tables: raws.slice(0, names.tables.length).map(({ table, namedTableOid, publication }) => ({
       table,
       namedTableOid,
       publication:
@@ -300,7 +312,7 @@ export function parseCatalog(text: string, names: CatalogNames): Catalog {
           ? null
           : { ...publication, otherTables: publication.otherTables.filter((other) => !isOutbox(other)) },
     })),
-    publication: combine(raws),
+    publication: withMessages(combine(raws), names),
     slot:
       slot === null
         ? null
@@ -332,6 +344,24 @@ function combine(raws: readonly RawCatalog[]): PublicationFacts | null {
     alterations: alterations.filter(
       ({ xid }, place) => alterations.findIndex((other) => other.xid === xid) === place,
     ),
+  };
+}
+
+/**
+ * Which messages are events is part of what the identity stands for, as which tables are: those of a prefix that was added
+ * later were passed over before.
+ */
+function withMessages(
+  publication: PublicationFacts | null,
+  { tables, messagePrefixes = [] }: CatalogNames,
+): PublicationFacts | null {
+  if (publication === null || messagePrefixes.length === 0) return publication;
+  const { identity } = publication;
+  const tableAt = tables.length === 0 ? identity.indexOf(' table') : -1;
+  const messages = messagePrefixes.toSorted().join(',');
+  return {
+    ...publication,
+    identity: `${tableAt === -1 ? identity : identity.slice(0, tableAt)} messages ${messages}`,
   };
 }
 

@@ -16,6 +16,8 @@ export class CopyDataReader {
   #partial: Buffer = EMPTY;
   #have = 0;
   #needed = 0;
+  /** Bytes to come of a frame that is passed over. */
+  #unwanted = 0;
   /** Something was refused in the middle of a read: where the next frame begins is not known any more. */
   #isBroken = false;
   #frameCount = 0;
@@ -45,15 +47,27 @@ export class CopyDataReader {
   }
 
   #read(chunk: Buffer): void {
-    let offset = this.#have > 0 ? this.#complete(chunk) : 0;
+    let offset = this.#unwanted > 0 ? this.#passOver(chunk, 0) : 0;
+    if (this.#have > 0) {
+      offset = this.#complete(chunk);
+      if (this.#unwanted > 0) offset = this.#passOver(chunk, offset);
+    }
     const end = chunk.length;
     while (end - offset >= HEADER_BYTES) {
-      const frameBytes = this.#frameBytes(chunk, offset);
-      if (frameBytes > end - offset) break;
-      this.#deliver(chunk, offset, offset + frameBytes);
-      offset += frameBytes;
+      const wanted = this.#wantedBytes(chunk, offset);
+      if (wanted > end - offset) break;
+      this.#deliver(chunk, offset, offset + wanted);
+      offset += wanted;
+      if (this.#unwanted > 0) offset = this.#passOver(chunk, offset);
     }
     if (offset < end) this.#keep(chunk, offset);
+  }
+
+  /** Returns where the next frame begins, or the end. */
+  #passOver(chunk: Buffer, offset: number): number {
+    const count = Math.min(this.#unwanted, chunk.length - offset);
+    this.#unwanted -= count;
+    return offset + count;
   }
 
   /** Adds to the frame under construction; returns how many bytes of the chunk that took. */
@@ -62,7 +76,7 @@ export class CopyDataReader {
     if (this.#needed === HEADER_BYTES && this.#have < HEADER_BYTES) {
       offset = this.#take(chunk, 0);
       if (this.#have < HEADER_BYTES) return offset;
-      this.#needed = this.#frameBytes(this.#partial, 0);
+      this.#needed = this.#wantedBytes(this.#partial, 0);
       if (this.#needed > this.#partial.length) this.#grow(this.#needed);
     }
     offset += this.#take(chunk, offset);
@@ -86,7 +100,7 @@ export class CopyDataReader {
 
   #keep(chunk: Buffer, offset: number): void {
     const rest = chunk.length - offset;
-    this.#needed = rest >= HEADER_BYTES ? this.#frameBytes(chunk, offset) : HEADER_BYTES;
+    this.#needed = rest >= HEADER_BYTES ? this.#wantedBytes(chunk, offset) : HEADER_BYTES;
     this.#partial = Buffer.allocUnsafe(this.#needed);
     this.#have = 0;
     this.#take(chunk, offset);
@@ -98,29 +112,45 @@ export class CopyDataReader {
     this.#partial = larger;
   }
 
-  /** The whole frame's length, type byte included. */
-  #frameBytes(bytes: Buffer, offset: number): number {
+  /** The whole frame's length, type byte included; of one that is too large, what is needed to know whether it is wanted. */
+  #wantedBytes(bytes: Buffer, offset: number): number {
     const length = bytes.readUInt32BE(offset + 1);
     if (length < 4 || length > 0x7fff_ffff) {
       throw new WalrelayError('PG_PROTOCOL', `a frame claims a length of ${length} bytes`);
     }
-    if (bytes[offset] === COPY_DATA && length > this.#copyDataBytesMax) {
-      throw new WalrelayError(
-        'EVENT_TOO_LARGE',
-        `a row of ${length} bytes is larger than the limit of ${this.#copyDataBytesMax} bytes`,
-        { facts: { rowBytes: length, rowBytesMax: this.#copyDataBytesMax } },
-      );
-    }
     if (bytes[offset] !== COPY_DATA && length > OTHER_BYTES_MAX) {
       throw new WalrelayError('PG_PROTOCOL', `a frame that is no row claims a length of ${length} bytes`);
     }
-    return length + 1;
+    if (!this.#isTooLarge(bytes, offset)) return length + 1;
+    const { large } = this.#handler;
+    if (large === undefined) throw this.#tooLarge(length);
+    return HEADER_BYTES + Math.min(large.headBytes, length - 4);
+  }
+
+  #isTooLarge(bytes: Buffer, offset: number): boolean {
+    return bytes[offset] === COPY_DATA && bytes.readUInt32BE(offset + 1) > this.#copyDataBytesMax;
+  }
+
+  #tooLarge(length: number): WalrelayError {
+    return new WalrelayError(
+      'EVENT_TOO_LARGE',
+      `a row of ${length} bytes is larger than the limit of ${this.#copyDataBytesMax} bytes`,
+      { facts: { rowBytes: length, rowBytesMax: this.#copyDataBytesMax } },
+    );
   }
 
   #deliver(bytes: Buffer, start: number, end: number): void {
     this.#frameCount += 1;
-    if (bytes[start] === COPY_DATA) this.#handler.copyData(bytes, start + HEADER_BYTES, end);
-    else this.#handler.other(bytes.subarray(start, end));
+    if (bytes[start] !== COPY_DATA) this.#handler.other(bytes.subarray(start, end));
+    else if (!this.#isTooLarge(bytes, start)) this.#handler.copyData(bytes, start + HEADER_BYTES, end);
+    else this.#judgeLarge(bytes, start, end);
+  }
+
+  #judgeLarge(bytes: Buffer, start: number, end: number): void {
+    const length = bytes.readUInt32BE(start + 1);
+    if (this.#handler.large?.isUnwanted(bytes, start + HEADER_BYTES, end) !== true)
+      throw this.#tooLarge(length);
+    this.#unwanted = length + 1 - (end - start);
   }
 }
 
@@ -129,6 +159,15 @@ export interface FrameHandler {
   copyData(bytes: Buffer, start: number, end: number): void;
   /** Any other frame, whole, header included. */
   other(frame: Buffer): void;
+  /** What becomes of a CopyData above the limit; without it, each is refused. */
+  readonly large?: LargeFrames | undefined;
+}
+
+/** Some of what is too large may be nothing that anybody wants: it is passed over without being held. */
+export interface LargeFrames {
+  /** How much of its content it takes to know. */
+  readonly headBytes: number;
+  isUnwanted(bytes: Buffer, start: number, end: number): boolean;
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -64,12 +64,34 @@ export function findProblems(catalog: Catalog, expected: Expectations): Walrelay
   // Without its ground the rest would only repeat the first cause.
   if (server.length > 0) return server;
   return [
+    ...findMessageProblems(catalog, expected),
     ...eachOnce([
       ...views(catalog, expected).flatMap(([view, table]) => findTableProblems(view, table)),
       ...views(catalog, expected).flatMap(([view, table]) => findPublicationProblems(view, table)),
     ]),
     ...findSlotProblems(catalog, expected),
   ];
+}
+
+/** What there is to say where no table says it, and of what tables do not need. */
+function findMessageProblems(
+  { server, publication, slot }: Catalog,
+  expected: Expectations,
+): WalrelayError[] {
+  const problems: WalrelayError[] = [];
+  const { messagePrefixes = [], tables } = expected;
+  // The content of a message comes as it was written, in the database's encoding: nothing converts it as it does a row.
+  if (messagePrefixes.length > 0 && !['UTF8', 'SQL_ASCII'].includes(server.serverEncoding)) {
+    problems.push(
+      new WalrelayError(
+        'PG_ENCODING',
+        `the database is in ${server.serverEncoding}, and messages come out of it unconverted: their JSON would not be UTF-8`,
+      ),
+    );
+  }
+  if (tables.length === 0 && publication === null)
+    problems.push(publicationMissing(expected.publication, slot));
+  return problems;
 }
 
 export function findServerProblems(server: ServerFacts): WalrelayError[] {
@@ -189,15 +211,7 @@ function findCoverageProblems(catalog: TableView, expected: TableExpectations): 
   const table = quoteQualified(catalog.table ?? expected.table);
   const publication = catalog.publication;
   if (publication === null) {
-    return [
-      new WalrelayError('PUBLICATION_MISSING', `the publication ${name} does not exist`, {
-        // The slot stays: what was committed while the publication was there can still be decoded.
-        hint:
-          catalog.slot === null
-            ? 'Run `walrelay init`.'
-            : 'Run `walrelay init` to create it, then `walrelay epoch accept`: it says what may be missing.',
-      }),
-    ];
+    return [publicationMissing(expected.publication, catalog.slot)];
   }
   if (catalog.table === null) return [];
   const unsuitable = (what: string, hint: string) =>
@@ -238,6 +252,20 @@ function findCoverageProblems(catalog: TableView, expected: TableExpectations): 
     );
   }
   return problems;
+}
+
+function publicationMissing(publication: string, slot: SlotFacts | null): WalrelayError {
+  return new WalrelayError(
+    'PUBLICATION_MISSING',
+    `the publication ${quoteIdentifier(publication)} does not exist`,
+    {
+      // The slot stays: what was committed while the publication was there can still be decoded.
+      hint:
+        slot === null
+          ? 'Run `walrelay init`.'
+          : 'Run `walrelay init` to create it, then `walrelay epoch accept`: it says what may be missing.',
+    },
+  );
 }
 
 function findColumnListProblems(publication: PublicationFacts, expected: TableExpectations): WalrelayError[] {
@@ -326,7 +354,13 @@ export function findWarnings(catalog: Catalog, expected: Expectations): string[]
   if (server.isInRecovery) warnings.push('this server is a standby; the slot follows its replay');
   if (publication?.isForAllTables === true) {
     warnings.push(
-      `the publication is FOR ALL TABLES: every change of every table is decoded and sent, only ${expected.tables.map(({ table }) => quoteQualified(table)).join(', ')} is used`,
+      `the publication is FOR ALL TABLES: every change of every table is decoded and sent, only ${expected.tables.map(({ table }) => quoteQualified(table)).join(', ') || 'none'} is used`,
+    );
+  }
+  if (server.canAllEmit === true) {
+    warnings.push(
+      `every role may call pg_logical_emit_message, and so forge events with the prefix ${expected.messagePrefixes?.join(', ')}: ` +
+        'run postgres/outbox-emit.sql, which takes that right from PUBLIC',
     );
   }
   if (server.idleSlotTimeoutS > 0) {

@@ -145,7 +145,7 @@ export class ReplicationConnection {
     const publication = quoteIdentifier(options.publication).replaceAll("'", "''");
     const sql =
       `START_REPLICATION SLOT ${quoteIdentifier(options.slot)} LOGICAL 0/0 ` +
-      `(proto_version '1', publication_names '${publication}')`;
+      `(proto_version '1', publication_names '${publication}'${options.hasMessages === true ? ", messages 'true'" : ''})`;
     this.#readInFrontOfParser(options);
     const started = new Promise<void>((resolve) => this.#service.once('start', () => resolve()));
     const refused = this.#ended.then((error) => {
@@ -226,6 +226,7 @@ export class ReplicationConnection {
         other: (frame) => {
           for (const parse of parsers) (parse as (chunk: Buffer) => void)(frame);
         },
+        large: options.large,
       },
       options.rowBytesMax,
     );
@@ -246,9 +247,11 @@ export class ReplicationConnection {
   }
 }
 
-export interface StartOptions extends Pick<FrameHandler, 'copyData'> {
+export interface StartOptions extends Pick<FrameHandler, 'copyData' | 'large'> {
   readonly slot: string;
   readonly publication: string;
+  /** Logical messages are asked for too: all of them, whatever their prefix. */
+  readonly hasMessages?: boolean;
   /** The largest row to accept, in bytes. */
   readonly rowBytesMax: number;
   /** The bytes that had arrived are used up. */

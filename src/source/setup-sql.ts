@@ -43,10 +43,14 @@ function plainOrQuoted(column: string): string {
   return usual.includes(column) ? column : quoteIdentifier(column);
 }
 
-/** Inserts only: what is deleted or updated later is none of the relay's business, and costs nothing to decode. */
+/**
+ * Inserts only: what is deleted or updated later is none of the relay's business, and costs nothing to decode. Messages need
+ * a publication to be named, and none of its tables.
+ */
 export function createPublicationSql(names: CatalogNames): string {
+  const tables = names.tables.map(({ table }) => quoteQualified(table)).join(', ');
   return (
-    `CREATE PUBLICATION ${quoteIdentifier(names.publication)} FOR TABLE ${names.tables.map(({ table }) => quoteQualified(table)).join(', ')} ` +
+    `CREATE PUBLICATION ${quoteIdentifier(names.publication)} ${tables === '' ? '' : `FOR TABLE ${tables} `}` +
     "WITH (publish = 'insert', publish_via_partition_root = true);"
   );
 }

@@ -271,4 +271,5 @@ const SERVER = {
   idleSlotTimeoutS: 0,
   physicalSlots: [],
   synchronizedStandbySlots: null,
+  canAllEmit: null,
 };

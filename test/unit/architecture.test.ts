@@ -74,6 +74,8 @@ test('every file of src is looked at, and its imports are found', () => {
     'core/lsn.ts',
     'core/walrelay-error.ts',
     'decode/decode-hex.ts',
+    'decode/message-head.ts',
+    'decode/message-outbox.ts',
     'decode/outbox-columns.ts',
   ]);
 });

@@ -72,6 +72,7 @@ describe('what applies', () => {
           preset: null,
           place: null,
           table: { schema: 'public', name: 'outbox' },
+          messagePrefix: null,
           stream: 'outbox.${aggregatetype}',
           columnId: ['id'],
           columnAggregateType: 'aggregatetype',

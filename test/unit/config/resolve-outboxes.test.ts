@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { loadSettings } from '../../../src/config/load-settings.ts';
-import { selectOutbox, selectOutboxes } from '../../../src/config/select-outbox.ts';
+import { selectOutbox, selectOutboxes, selectTables } from '../../../src/config/select-outbox.ts';
 import type { Settings } from '../../../src/config/settings.ts';
 import type { OutboxMapping } from '../../../src/core/outbox-mapping.ts';
 import type { WalrelayError } from '../../../src/core/walrelay-error.ts';
@@ -45,6 +45,44 @@ test('an item says what is its own and inherits the rest, from wherever that com
   ]);
 });
 
+test('an outbox is of messages when it says so, or inherits it and says nothing of a table', () => {
+  const messages = { table: null, columnTime: null };
+  expect(load('messagePrefix: app.events').outboxes).toMatchObject([
+    {
+      ...messages,
+      name: 'app.events',
+      messagePrefix: 'app.events',
+      columnId: ['id'],
+      columnPayload: 'payload',
+    },
+  ]);
+  expect(load('', { WALRELAY_MESSAGE_PREFIX: 'x' }).outboxes).toMatchObject([{ ...messages, name: 'x' }]);
+  expect(
+    load(
+      'messagePrefix: x\noutboxes: [{ table: a }, { name: m }, { messagePrefix: y, columnId: key }, { table: b, messagePrefix: none }]',
+    ).outboxes,
+  ).toMatchObject([
+    { name: 'public.a', messagePrefix: null },
+    { ...messages, name: 'm', messagePrefix: 'x' },
+    { ...messages, name: 'y', columnId: ['key'] },
+    { name: 'public.b', messagePrefix: null },
+  ]);
+  expect(load('table: a', { WALRELAY_MESSAGE_PREFIX: 'none' }).outboxes).toMatchObject([
+    { name: 'public.a' },
+  ]);
+});
+
+test('what reads rows takes the outboxes that have a table, and says why when none has', () => {
+  const settings = load('outboxes: [{ table: a }, { messagePrefix: m }]');
+  expect(selectTables(settings, undefined, 'this reads rows').map(({ name }) => name)).toEqual(['public.a']);
+  expect(() => selectTables(settings, 'm', 'this reads rows')).toThrow(
+    'this reads rows, and m is an outbox of messages: it has no table',
+  );
+  expect(() => selectTables(load('messagePrefix: m'), undefined, 'this reads rows')).toThrow(
+    'm is an outbox of messages',
+  );
+});
+
 test('a column of several can have a comma in a list', () => {
   expect(load('columnId: ["a,b", c]\n').outboxes[0]?.columnId).toEqual(['a,b', 'c']);
 });
@@ -70,6 +108,25 @@ test.each([
   [
     'fields: { a: x, payload: y }\noutboxes: [{ table: a }, { table: b }]',
     'w.yaml: fields: got a map; expected',
+  ],
+  [
+    'outboxes: [{ messagePrefix: a }, { messagePrefix: a, name: b }]',
+    'w.yaml: outboxes[1].messagePrefix: a is that of outboxes[0] too',
+  ],
+  [
+    'outboxes: [{ table: a }, { table: b, messagePrefix: c }]',
+    'w.yaml: outboxes[1].messagePrefix: there is a table too; expected one of them',
+  ],
+  ['table: a\nmessagePrefix: b', 'w.yaml: messagePrefix: there is a table too'],
+  [
+    'outboxes: [{ table: a }, { messagePrefix: m, cleanup: delete }]',
+    'w.yaml: outboxes[1].cleanup: there is no table; expected none',
+  ],
+  ['messagePrefix: "a b"', 'got "a b"; expected 1 to 64 of letters'],
+  ['messagePrefix: a\ncleanup: delete', 'cleanup: got "delete"; expected none where no outbox has a table'],
+  [
+    'messagePrefix: a\nauditIntervalMs: 60000',
+    'auditIntervalMs: got 60000; expected 0 where no outbox has a table',
   ],
   ['routes: [{ stream: x }]', 'w.yaml: routes: got a list; expected a list of routes'],
   [
@@ -172,7 +229,7 @@ test('an event that no template fits is told with the place of the template in t
 test('a command finds an outbox by its name or its table, and is told of those there are', () => {
   const settings = load('outboxes: [{ table: a, name: first }, { table: s.b }]');
   expect(selectOutboxes(settings, undefined)).toHaveLength(2);
-  expect(selectOutboxes(settings, 'first')[0]?.table.name).toBe('a');
+  expect(selectOutboxes(settings, 'first')[0]?.table?.name).toBe('a');
   expect(selectOutboxes(settings, 'a')[0]?.name).toBe('first');
   expect(selectOutbox(settings, 's.b', 'x').name).toBe('s.b');
   expect(() => selectOutboxes(settings, 'c')).toThrow('there are: first, s.b');

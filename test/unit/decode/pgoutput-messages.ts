@@ -54,6 +54,17 @@ function text(bytes: Buffer): Buffer {
   return Buffer.concat([Buffer.from('t'), uint32(bytes.length), bytes]);
 }
 
+/** A logical message. `length`: what it says of its content. */
+export function message(
+  content: string,
+  { prefix = 'events', flags = 1, lsn = 90n, length = Buffer.byteLength(content) } = {},
+): Buffer {
+  const head = Buffer.alloc(10, 'M');
+  head[1] = flags;
+  head.writeBigUInt64BE(lsn, 2);
+  return Buffer.concat([head, Buffer.from(`${prefix}\0`), uint32(length), Buffer.from(content)]);
+}
+
 export function uint32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);

@@ -21,7 +21,7 @@ test.each(ROWS)('the row of $name says what its settings are', ({ name, cells })
   const aggregate = [columnAggregateType ?? '', columnAggregateId ?? ''];
   const [shownTable, id, type, shownAggregate, payload, , shownStream] = cells;
   expect({ shownTable, id, type, shownAggregate, payload, shownStream }).toEqual({
-    shownTable: formatTableName(table).replace(/^public\./, ''),
+    shownTable: formatTableName(table!).replace(/^public\./, ''),
     id: columnId.join(', '),
     type: columnType ?? '',
     shownAggregate: aggregate.join('') === '' ? '' : aggregate.join(', '),

@@ -33,6 +33,23 @@ test.each([
   expect(describeIdentityChange(TWO, TWO)).toBe('');
 });
 
+test.each([
+  [`${BEFORE} messages a,b`, 'new among the outboxes: messages with the prefix b'],
+  [BEFORE, 'no longer among the outboxes: messages with the prefix a'],
+  ['publication 16390:740 messages a', 'no longer among the outboxes: the tables with the OIDs 16385'],
+])('of messages, a change to %s is told as %s', (now, text) => {
+  const before = `${BEFORE} messages a`;
+  const told = describeIdentityChange(before, now);
+  expect(told).toBe(text);
+  expect(describeIdentityChange(now, now)).toBe('');
+});
+
+test('a first table beside messages is told as new', () => {
+  expect(
+    describeIdentityChange('publication 1:7 messages table', 'publication 1:7 table 10 messages table'),
+  ).toBe('new among the outboxes: the tables with the OIDs 10');
+});
+
 test('what did not change is not told', () => {
   expect(describeIdentityChange(BEFORE, BEFORE)).toBe('');
   expect(describeIdentityChange(BEFORE, BEFORE.replace('16390:740', '16390:741'))).not.toContain('the table');

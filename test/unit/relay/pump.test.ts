@@ -322,6 +322,40 @@ test('on a cluster it goes to the dead letters of its stream’s lane; without a
   expect(halting.sent).toEqual(['a: 0/0 #0 → 0/A #0']);
 });
 
+test('a message that can’t be read takes its place, and is kept as it came; one behind the watermark is not kept again', () => {
+  const policy = new PoisonPolicy(SETTINGS, () => 0);
+  const run = new PumpRun({
+    isSingleLane: true,
+    policy,
+    watermarks: { 0: { commitLsn: lsn(10), ordinal: 0 } },
+  });
+  const malformed = () => {
+    const error = new WalrelayError('EVENT_MALFORMED', 'no JSON');
+    run.pump.malformed(error, Buffer.from('..{broken..'), 2, 7, PLAN);
+  };
+  run.pump.begin(lsn(10), 0n);
+  malformed();
+  malformed();
+  run.pump.commit(lsn(15));
+  run.transact(20, 'a');
+  run.pump.chunkEnd();
+  expect(run.sent).toEqual(['a: 0/A #0 → 0/14 #0']);
+  const [letter, ...others] = lettersOf(run.appended[0]!.batch);
+  expect(others).toEqual([]);
+  expect(letter!.fields).toMatchObject({
+    reason: 'EVENT_MALFORMED',
+    content: '{broken',
+    lsn: '0/A',
+    seq: '1',
+  });
+  expect(Object.keys(letter!.fields).filter((name) => /^column:|^id$|^nulls$/.test(name))).toEqual([]);
+  const halting = new PumpRun({ isSingleLane: true });
+  halting.pump.begin(lsn(10), 0n);
+  const refuse = () =>
+    halting.pump.malformed(new WalrelayError('EVENT_MALFORMED', 'no JSON'), Buffer.from('x'), 0, 1, PLAN);
+  expect(refuse).toThrow('no JSON');
+});
+
 test('past the limit the pump stops in front of the event', () => {
   const policy = new PoisonPolicy({ ...SETTINGS, deadLettersMax: 1 }, () => 0);
   const run = new PumpRun({ isSingleLane: true, policy });

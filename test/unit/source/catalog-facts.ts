@@ -56,6 +56,7 @@ const SERVER: ServerFacts = {
   idleSlotTimeoutS: 0,
   physicalSlots: [],
   synchronizedStandbySlots: '',
+  canAllEmit: null,
 };
 
 const TABLE: TableFacts = {

@@ -211,6 +211,60 @@ describe('a row above the limit', () => {
   });
 });
 
+describe('a row above the limit that nobody wants', () => {
+  const large = (content: string) => frame('d', content.padEnd(300, '.'));
+  const stream = Buffer.concat([
+    frame('d', 'a'),
+    large('foreign'),
+    large('foreign'),
+    frame('N', 'n'),
+    frame('d', 'b'),
+    large('foreign'),
+    frame('d', 'c'),
+  ]);
+
+  function readLarge(chunks: readonly Buffer[]): { readonly seen: string[]; readonly heldMax: number } {
+    const seen: string[] = [];
+    let heldMax = 0;
+    const handler = {
+      copyData: (bytes: Buffer, start: number, end: number) =>
+        seen.push(bytes.toString('latin1', start, end)),
+      other: (bytes: Buffer) => seen.push(bytes.toString('latin1', 5)),
+      large: {
+        headBytes: 7,
+        isUnwanted: (bytes: Buffer, start: number, end: number) =>
+          bytes.toString('latin1', start, end) === 'foreign',
+      },
+    };
+    const reader = new CopyDataReader(handler, 100);
+    for (const chunk of chunks) {
+      reader.push(chunk);
+      heldMax = Math.max(heldMax, reader.heldBytes);
+    }
+    return { seen, heldMax };
+  }
+
+  test('is passed over without being held, however the stream is cut', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(stream.length), { maxLength: 40 }), (places) => {
+        const { seen, heldMax } = readLarge(cut(stream, places));
+        expect(seen).toEqual(['a', 'n', 'b', 'c']);
+        expect(heldMax).toBeLessThanOrEqual(12);
+      }),
+      { numRuns: 500 },
+    );
+    expect(readLarge(Array.from(stream, (byte) => Buffer.from([byte]))).seen).toEqual(['a', 'n', 'b', 'c']);
+  });
+
+  test('is no excuse for one that somebody wants', () => {
+    const chunk = Buffer.concat([large('foreign'), large('wanted!'), frame('d', 'x')]);
+    expect(thrownCode(() => readLarge([chunk]))).toBe('EVENT_TOO_LARGE');
+    expect(thrownCode(() => readLarge(Array.from(chunk, (byte) => Buffer.from([byte]))))).toBe(
+      'EVENT_TOO_LARGE',
+    );
+  });
+});
+
 describe('a length that no frame has', () => {
   test.each([0, 1, 2, 3, 0x8000_0000, 0xffff_ffff])('%i is refused for every type', (length) => {
     for (const type of ['d', 'N', 'E', 'c']) {
