@@ -16,7 +16,7 @@ export interface OutboxOptions {
   /** The URL names a node of a cluster: `redis` then reaches all of it. */
   readonly isRedisCluster?: boolean;
   /** Of the database; else the cluster's, UTF8. */
-  readonly encoding?: 'SQL_ASCII' | undefined;
+  readonly encoding?: 'SQL_ASCII' | 'LATIN1' | undefined;
 }
 
 /**
