@@ -21,6 +21,8 @@ export interface BenchReport {
   readonly runs: readonly RunReport[];
   /** What no relay on this machine can beat. */
   readonly floor: FloorReport;
+  /** What an event costs its writer, by where it is written; absent when it was interrupted before. */
+  readonly writers?: WriterReport;
   /** What a reader should know before believing a figure: synchronous_commit off, one core, a remote server … */
   readonly remarks: readonly string[];
 }
@@ -164,6 +166,29 @@ export interface DatabaseCost {
   readonly buffersRead?: number;
   readonly walBytes?: number;
   readonly deadTuples?: number;
+}
+
+export interface WriterReport {
+  readonly payloadBytes: number;
+  readonly costs: readonly WriterCost[];
+  /** Why something is absent. */
+  readonly notes: readonly string[];
+}
+
+export interface WriterCost {
+  readonly id: 'none' | 'table' | 'cleaned' | 'messages';
+  readonly name: string;
+  /** Of one UPDATE and one event each. */
+  readonly transactions: number;
+  /** From BEGIN sent to COMMIT answered, the median. */
+  readonly transactionMs: number;
+  /** That, divided by the same transaction without an event. */
+  readonly timesNone: number;
+  /** Beyond that transaction. With the DELETE, where there is one. */
+  readonly walBytesPerEvent: number;
+  /** Table and indexes. */
+  readonly storedBytesPerEvent: number;
+  readonly deadRowsPerEvent: number;
 }
 
 export interface FloorReport {

@@ -9,6 +9,7 @@ import { notRunSection } from './html/not-run-section.ts';
 import { overviewTable } from './html/overview-table.ts';
 import { readPageAssets } from './html/page-assets.ts';
 import { panelId, scenarioPanel } from './html/scenario-panel.ts';
+import { writerSection } from './html/writer-section.ts';
 
 /**
  * The report as one HTML file that loads nothing: style, scripts, chart library and data stand in it, and its content
@@ -35,6 +36,7 @@ ${masthead(report)}
 ${report.scenarios.length > 0 && html`${overviewTable(report)}${scenarios(report)}${deliveryTable(report)}`}
 ${notRunSection(report)}
 ${floorSection(report)}
+${writerSection(report)}
 ${methodSection(report)}
 </main>
 <footer><button type="button" id="download" class="needs-script">Download the raw data (JSON)</button></footer>

@@ -1,6 +1,6 @@
 import type { BenchGround } from './bench-ground.ts';
 import type { BenchHost } from './bench-host.ts';
-import type { BenchReport, ContestantFacts, FloorReport, RunReport } from './bench-report.ts';
+import type { BenchReport, ContestantFacts, FloorReport, RunReport, WriterReport } from './bench-report.ts';
 import type { BenchPlace, Contestant } from './contestant.ts';
 import type { ControlPostgres } from './control-postgres.ts';
 import type { ControlRedis } from './control-redis.ts';
@@ -15,6 +15,7 @@ import type { BenchOptions, BenchProgress } from './bench-options.ts';
 import type { RunContext } from './run-context.ts';
 import { factsOfScenario, type Scenario } from './scenario.ts';
 import { seededRandom, shuffled } from './seeded-random.ts';
+import { measureWriters } from './writer-costs.ts';
 import { machineFacts, postgresFacts, redisFacts } from './server-facts.ts';
 
 /** What the whole bench works with. */
@@ -75,6 +76,7 @@ export class Measurement {
       }
     }
     const floor = await this.#floor();
+    const writers = await this.#writers();
     return {
       format: 1,
       walrelayVersion: this.#options.walrelayVersion,
@@ -89,6 +91,7 @@ export class Measurement {
       scenarios: scenarios.map(factsOfScenario),
       runs: this.#runs,
       floor,
+      ...(writers === undefined ? {} : { writers }),
       remarks: remarksOn({
         machine,
         postgres: postgresAre,
@@ -115,6 +118,19 @@ export class Measurement {
     });
     this.#progress.runEnds(undefined);
     return floor;
+  }
+
+  async #writers(): Promise<WriterReport | undefined> {
+    const { signal, seed, databaseUrl, floorSeconds } = this.#options;
+    if (signal.aborted) return undefined;
+    this.#progress.step('what an event costs its writer');
+    const { name: schema } = this.#means.ground.names;
+    try {
+      return await measureWriters({ databaseUrl, schema, seed, signal, seconds: 2 * floorSeconds });
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      return { payloadBytes: 0, costs: [], notes: [`It was not measured: ${messageOf(error)}`] };
+    }
   }
 
   /** Who can run here, and why not. */

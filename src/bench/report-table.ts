@@ -7,7 +7,7 @@ export function renderTables(report: BenchReport): string {
     .map((scenario) => ({ scenario, runs: report.runs.filter((run) => run.scenario === scenario.id) }))
     .filter(({ runs }) => runs.length > 0)
     .map(({ scenario, runs }) => scenarioText(report, scenario, runs));
-  return [head(report), ...parts, floorText(report), remarksText(report)]
+  return [head(report), ...parts, floorText(report), writersText(report), remarksText(report)]
     .filter((part) => part !== '')
     .join('\n\n')
     .concat('\n');
@@ -130,6 +130,37 @@ function floorText({ floor }: BenchReport): string {
   throughput('decoding in the server', floor.serverDecodeEventsPerSecond);
   rows.push(...floor.notes.map((note) => `  ${note}`));
   return rows.length === 0 ? '' : ['The floor', ...rows].join('\n');
+}
+
+function writersText({ writers }: BenchReport): string {
+  if (writers === undefined) return '';
+  const { costs, payloadBytes, notes } = writers;
+  const table = newTable([
+    'outbox',
+    'transaction ms',
+    '× no event',
+    'WAL B/event',
+    'table + index B/event',
+    'dead rows/event',
+  ]);
+  for (const cost of costs) {
+    const { id, name, transactionMs, timesNone, walBytesPerEvent, storedBytesPerEvent, deadRowsPerEvent } =
+      cost;
+    const perEvent = [walBytesPerEvent, storedBytesPerEvent, deadRowsPerEvent].map((value) =>
+      id === 'none' ? '–' : value.toLocaleString('en'),
+    );
+    table.push([name, formatMs(transactionMs), formatRatio(timesNone), ...perEvent]);
+  }
+  return [
+    'What an event costs its writer, and the database',
+    ...(costs.length === 0
+      ? []
+      : [
+          `An UPDATE and an event with ${payloadBytes} bytes of payload, one such transaction after the other.`,
+          table.toString(),
+        ]),
+    ...notes.map((note) => `  ${note}`),
+  ].join('\n');
 }
 
 function remarksText({ remarks, contestants }: BenchReport): string {

@@ -4,6 +4,7 @@ import type {
   LatencyReport,
   RunReport,
   ScenarioFacts,
+  WriterCost,
 } from '../../src/bench/bench-report.ts';
 import { SAMPLE_CONTESTANTS, type SampleContestant, spread } from './sample-bench-contestants.ts';
 
@@ -57,11 +58,30 @@ export function sampleBenchReport(): BenchReport {
       serverDecodeEventsPerSecond: 164_000,
       notes: [],
     },
+    writers: {
+      payloadBytes: 200,
+      costs: [
+        writerCost('none', 'no event', [0.31, 1, 0, 0, 0]),
+        writerCost('table', 'a table', [0.42, 1.35, 612, 487, 0]),
+        writerCost('cleaned', 'a table, rows deleted', [0.43, 1.38, 701, 492, 1]),
+        writerCost('messages', 'messages', [0.37, 1.19, 371, 0, 0]),
+      ],
+      notes: [],
+    },
     remarks: [
       'Producers, Postgres, relay, Redis and reader share 2 cores: in a drain they take CPU from one another.',
       'Redis keeps nothing on disk (appendonly no): a durable one answers later, for every relay alike.',
     ],
   };
+}
+
+function writerCost(
+  id: WriterCost['id'],
+  name: string,
+  [transactionMs, timesNone, wal, stored, dead]: readonly [number, number, number, number, number],
+): WriterCost {
+  const perEvent = { walBytesPerEvent: wal, storedBytesPerEvent: stored, deadRowsPerEvent: dead };
+  return { id, name, transactions: 4000, transactionMs, timesNone, ...perEvent };
 }
 
 const SCENARIOS: readonly ScenarioFacts[] = [

@@ -137,7 +137,7 @@ describe('whatever the names and reasons hold', () => {
 });
 
 describe('without some of its parts', () => {
-  const none = { floor: { notes: [] }, remarks: [] };
+  const none = { floor: { notes: [] }, writers: { payloadBytes: 0, costs: [], notes: [] }, remarks: [] };
   test.each<[string, BenchReport]>([
     [
       'the floor',

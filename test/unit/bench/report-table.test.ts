@@ -23,6 +23,23 @@ describe('the tables', () => {
     }
   });
 
+  test('say what an event costs its writer, beside the floor, and nothing of it when nobody measured it', () => {
+    const rows = text.slice(text.indexOf('What an event costs its writer')).split('\n');
+    const cellsOf = (name: string) =>
+      rows
+        .find((row) => row.includes(name))
+        ?.split('│')
+        .map((cell) => cell.trim());
+    expect(cellsOf(' messages ')).toEqual(expect.arrayContaining(['messages', '0.37', '1.19', '371', '0']));
+    expect(cellsOf('│ no event ')).toEqual(expect.arrayContaining(['0.31', '1.00', '–']));
+    const { writers, ...rest } = sampleBenchReport();
+    expect(writers?.costs).toHaveLength(4);
+    expect(renderTables(rest)).not.toContain('costs its writer');
+    expect(
+      renderTables({ ...rest, writers: { payloadBytes: 0, costs: [], notes: ['It may not.'] } }),
+    ).toContain('It may not.');
+  });
+
   test('have no colours: they are for files, too', () => {
     expect(text).not.toContain('\u001b');
   });
