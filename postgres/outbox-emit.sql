@@ -11,6 +11,8 @@
 --
 --   SELECT outbox.emit('order', 'O-1', 'created', '{"total": 12.50}');
 
+BEGIN;
+
 -- The one role that may write logical messages. Nobody logs in as it.
 DO $$
 BEGIN
@@ -97,4 +99,10 @@ CREATE OR REPLACE FUNCTION outbox.emit(
 LANGUAGE sql VOLATILE
 AS $$ SELECT outbox.emit($1, $2, $3, $4::text, $5, $6) $$;
 
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA outbox FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION
+  outbox.emit(text, text, text, text, jsonb, uuid),
+  outbox.emit(text, text, text, json, jsonb, uuid),
+  outbox.emit(text, text, text, jsonb, jsonb, uuid)
+FROM PUBLIC;
+
+COMMIT;

@@ -87,7 +87,11 @@ export class MessageOutbox {
       const key: unknown = JSON.parse(bytes.toString('utf8', keyStart - 1, keyEnd + 1));
       return this.#wanted.names.indexOf(String(key));
     }
-    return this.#keys.findIndex((key) => isSame(key, bytes, keyStart, keyEnd));
+    const keys = this.#keys;
+    for (let slot = 0; slot < keys.length; slot += 1) {
+      if (isSame(keys[slot] as Buffer, bytes, keyStart, keyEnd)) return slot;
+    }
+    return -1;
   }
 
   #requireKeys(bytes: Buffer, starts: Int32Array, lengths: Int32Array): void {
