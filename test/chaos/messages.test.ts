@@ -20,7 +20,9 @@ test(`messages: killed ${KILLS} times at random and at named points, under load,
   await outbox.query(`CREATE TABLE outbox (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text NOT NULL,
     aggregateid text NOT NULL, type text NOT NULL, payload jsonb NOT NULL, created_at timestamptz NOT NULL DEFAULT now())`);
   await outbox.query(`CREATE FUNCTION emit_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    PERFORM outbox.emit(NEW.aggregatetype, NEW.aggregateid, NEW.type, NEW.payload, id => NEW.id);
+    -- What a table has as the JSON text '""' or 'null', a message says as a text: as itself it would be an empty one, or NULL.
+    PERFORM outbox.emit(NEW.aggregatetype, NEW.aggregateid, NEW.type, id => NEW.id, payload => CASE
+      WHEN jsonb_typeof(NEW.payload) IN ('string', 'null') THEN to_jsonb(NEW.payload::text) ELSE NEW.payload END);
     -- What is none must change nothing about what is one.
     IF random() < 0.02 THEN PERFORM pg_logical_emit_message(false, 'outbox', 'no event'); END IF;
     IF random() < 0.02 THEN PERFORM pg_logical_emit_message(true, 'other', 'no event'); END IF;

@@ -304,7 +304,7 @@ describe('a message that can’t be read', () => {
     const shown = await runCli(['dead-letters', 'show', letters[0]!.entryId, '--payload'], outbox.env);
     expect(shown.stdout).toContain('outbox     outbox (messages)');
     expect(shown.stdout).toContain(JSON.stringify(BROKEN[0]));
-    const redriven = await runCli(['dead-letters', 'redrive', '--all', '--yes'], outbox.env);
+    const redriven = await runCli(['dead-letters', 'redrive', '--all'], outbox.env);
     expect(redriven.stdout + redriven.stderr).toContain('emit the event again');
     expect(await outbox.redis.xlen(letterKey(outbox))).toBe(BROKEN.length);
   });
@@ -316,7 +316,7 @@ describe('a message that can’t be read', () => {
     await waitFor('the letter', async () => (await outbox.redis.xlen(letterKey(outbox))) === 1);
     await daemon.stop();
     const redriven = await runCli(
-      ['dead-letters', 'redrive', '--all', '--yes', '--to-stream', outbox.stream()],
+      ['dead-letters', 'redrive', '--all', '--to-stream', outbox.stream()],
       outbox.env,
     );
     expect(redriven).toMatchObject({ exitCode: 0 });
