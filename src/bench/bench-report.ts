@@ -188,7 +188,11 @@ export interface WriterCost {
   readonly walBytesPerEvent: number;
   /** Table and indexes. */
   readonly storedBytesPerEvent: number;
+  /** Row versions that were updated or deleted, as the server counted them. */
   readonly deadRowsPerEvent: number;
+  /** Of one VACUUM at the end. */
+  readonly vacuumWalBytesPerEvent: number;
+  readonly vacuumUsPerEvent: number;
 }
 
 export interface FloorReport {

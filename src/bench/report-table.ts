@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import type { BenchReport, DeliveryCheck, RunReport, ScenarioFacts } from './bench-report.ts';
+import type { BenchReport, DeliveryCheck, RunReport, ScenarioFacts, WriterCost } from './bench-report.ts';
 
 /** The report as text for a terminal: a table for each scenario, then the floor and what to know. No colours. */
 export function renderTables(report: BenchReport): string {
@@ -142,13 +142,12 @@ function writersText({ writers }: BenchReport): string {
     'WAL B/event',
     'table + index B/event',
     'dead rows/event',
+    'VACUUM WAL B/event',
+    'VACUUM µs/event',
   ]);
   for (const cost of costs) {
-    const { id, name, transactionMs, timesNone, walBytesPerEvent, storedBytesPerEvent, deadRowsPerEvent } =
-      cost;
-    const perEvent = [walBytesPerEvent, storedBytesPerEvent, deadRowsPerEvent].map((value) =>
-      id === 'none' ? '–' : value.toLocaleString('en'),
-    );
+    const { id, name, transactionMs, timesNone } = cost;
+    const perEvent = writerFigures(cost).map((value) => (id === 'none' ? '–' : value.toLocaleString('en')));
     table.push([name, formatMs(transactionMs), formatRatio(timesNone), ...perEvent]);
   }
   return [
@@ -169,6 +168,17 @@ function remarksText({ remarks, contestants }: BenchReport): string {
     .map(({ id, unavailable }) => `${id} did not run: ${unavailable}`);
   const lines = [...missing, ...remarks].map((remark) => `  - ${remark}`);
   return lines.length === 0 ? '' : ['To know', ...lines].join('\n');
+}
+
+/** What an event costs the database, in the order of the table's columns. */
+export function writerFigures(cost: WriterCost): readonly number[] {
+  return [
+    cost.walBytesPerEvent,
+    cost.storedBytesPerEvent,
+    cost.deadRowsPerEvent,
+    cost.vacuumWalBytesPerEvent,
+    cost.vacuumUsPerEvent,
+  ];
 }
 
 export function checkText({ missing, duplicated, misordered, timedOut, foreign }: DeliveryCheck): string {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { quoteIdentifier } from '../source/sql.ts';
 import type { WriterCost, WriterReport } from './bench-report.ts';
 import { type ControlPostgres, withPostgres } from './control-postgres.ts';
@@ -34,10 +35,10 @@ export async function measureWriters(ground: WriterGround): Promise<WriterReport
       }
     }
     const base = tallies.find(({ writer }) => writer.id === 'none');
+    await reportCounters(postgres);
     const costs: WriterCost[] = [];
     for (const { writer, count, walBytes, times } of tallies) {
       if (count === 0 || base === undefined) continue;
-      const { table } = writer;
       costs.push({
         id: writer.id,
         name: writer.name,
@@ -45,9 +46,8 @@ export async function measureWriters(ground: WriterGround): Promise<WriterReport
         transactionMs: median(times),
         timesNone: median(times) / median(base.times),
         walBytesPerEvent: Math.round(walBytes / count - base.walBytes / base.count),
-        storedBytesPerEvent:
-          table === null ? 0 : Math.round((await sizeOf(postgres, schema, table)) / (count + ROUND_EVENTS)),
-        deadRowsPerEvent: writer.deadRowsPerEvent,
+        // The table has the rows of the first round as well.
+        ...(await tableCost(postgres, writer.table, count + ROUND_EVENTS)),
       });
     }
     const notes = canEmit
@@ -68,13 +68,13 @@ export interface WriterGround {
 interface Writer {
   readonly id: WriterCost['id'];
   readonly name: string;
+  /** Quoted. */
   readonly table: string | null;
   readonly setUp: readonly string[];
   /** Null: there is no event. */
   readonly event: { readonly sql: string; readonly values: (n: number) => unknown[] } | null;
   /** At the end of each round. */
   readonly after: readonly string[];
-  readonly deadRowsPerEvent: number;
 }
 
 function writersIn(schema: string, canEmit: boolean): readonly Writer[] {
@@ -90,22 +90,20 @@ function writersIn(schema: string, canEmit: boolean): readonly Writer[] {
     ],
     event: null,
     after: [],
-    deadRowsPerEvent: 0,
   };
   const rows = (id: 'table' | 'cleaned', name: string): Writer => ({
     id,
     name,
-    table: id,
+    table: nameOf(id),
     setUp: [
       `CREATE TABLE ${nameOf(id)} (id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL,
-        type text NOT NULL, payload jsonb NOT NULL, created_at timestamptz NOT NULL DEFAULT now())`,
+        type text NOT NULL, payload jsonb NOT NULL, created_at timestamptz NOT NULL DEFAULT now()) WITH (autovacuum_enabled = false)`,
     ],
     event: {
       sql: `INSERT INTO ${nameOf(id)} (id, aggregatetype, aggregateid, type, payload) VALUES ($1, $2, $3, $4, $5)`,
       values: (n) => [randomUUID(), 'order', `O-${n}`, 'order.created', PAYLOAD],
     },
     after: id === 'cleaned' ? [`DELETE FROM ${nameOf(id)}`] : [],
-    deadRowsPerEvent: id === 'cleaned' ? 1 : 0,
   });
   const messages: Writer = {
     id: 'messages',
@@ -119,7 +117,6 @@ function writersIn(schema: string, canEmit: boolean): readonly Writer[] {
       ],
     },
     after: [],
-    deadRowsPerEvent: 0,
   };
   return [
     none,
@@ -152,12 +149,40 @@ async function walPosition(postgres: ControlPostgres): Promise<number> {
   return Number(row?.bytes);
 }
 
-async function sizeOf(postgres: ControlPostgres, schema: string, table: string): Promise<number> {
-  const [row] = await postgres.query<{ bytes: string }>(
-    'SELECT pg_total_relation_size($1::regclass) AS bytes',
-    [`${quoteIdentifier(schema)}.${quoteIdentifier(table)}`],
+/** What stays in a table, and what it takes to vacuum it once: for where nobody deletes, that marks its pages as done. */
+async function tableCost(
+  postgres: ControlPostgres,
+  table: string | null,
+  events: number,
+): Promise<TableCost> {
+  if (table === null)
+    return { storedBytesPerEvent: 0, deadRowsPerEvent: 0, vacuumWalBytesPerEvent: 0, vacuumUsPerEvent: 0 };
+  const [row] = await postgres.query<{ bytes: string; dead: string }>(
+    `SELECT pg_total_relation_size(relid) AS bytes, n_tup_upd + n_tup_del AS dead
+     FROM pg_stat_user_tables WHERE relid = $1::regclass`,
+    [table],
   );
-  return Number(row?.bytes);
+  const before = await walPosition(postgres);
+  const fromMs = performance.now();
+  await postgres.query(`VACUUM ${table}`);
+  const vacuumMs = performance.now() - fromMs;
+  return {
+    storedBytesPerEvent: Math.round(Number(row?.bytes) / events),
+    deadRowsPerEvent: Number((Number(row?.dead) / events).toFixed(2)),
+    vacuumWalBytesPerEvent: Math.round(((await walPosition(postgres)) - before) / events),
+    vacuumUsPerEvent: Number(((vacuumMs * 1000) / events).toFixed(2)),
+  };
+}
+
+type TableCost = Pick<
+  WriterCost,
+  'storedBytesPerEvent' | 'deadRowsPerEvent' | 'vacuumWalBytesPerEvent' | 'vacuumUsPerEvent'
+>;
+
+/** A backend tells the counters of its tables at most once a second, unless it is asked to. */
+async function reportCounters(postgres: ControlPostgres): Promise<void> {
+  if (!(await postgres.attempt('SELECT pg_stat_force_next_flush()'))) await sleep(1500);
+  await postgres.query('SELECT 1');
 }
 
 function median(values: readonly number[]): number {
@@ -172,4 +197,4 @@ const ROUND_EVENTS = 200;
 /** More say nothing else. */
 const ROUNDS_MAX = 20;
 /** 200 bytes, as in the usual scenarios. */
-const PAYLOAD = `{"order": 4711, "total": 12.50, "note": "${'x'.repeat(158)}"}`;
+const PAYLOAD = `{"order": 4711, "total": 12.50, "note": "${'x'.repeat(157)}"}`;

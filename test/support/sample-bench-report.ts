@@ -61,10 +61,10 @@ export function sampleBenchReport(): BenchReport {
     writers: {
       payloadBytes: 200,
       costs: [
-        writerCost('none', 'no event', [0.31, 1, 0, 0, 0]),
-        writerCost('table', 'a table', [0.42, 1.35, 612, 487, 0]),
-        writerCost('cleaned', 'a table, rows deleted', [0.43, 1.38, 701, 492, 1]),
-        writerCost('messages', 'messages', [0.37, 1.19, 371, 0, 0]),
+        writerCost('none', 'no event', [0.31, 1, 0, 0, 0, 0, 0]),
+        writerCost('table', 'a table', [0.42, 1.35, 612, 487, 0, 9, 0.21]),
+        writerCost('cleaned', 'a table, rows deleted', [0.43, 1.38, 701, 492, 1, 98, 1.4]),
+        writerCost('messages', 'messages', [0.37, 1.19, 371, 0, 0, 0, 0]),
       ],
       notes: [],
     },
@@ -78,10 +78,21 @@ export function sampleBenchReport(): BenchReport {
 function writerCost(
   id: WriterCost['id'],
   name: string,
-  [transactionMs, timesNone, wal, stored, dead]: readonly [number, number, number, number, number],
+  [transactionMs, timesNone, ...perEvent]: readonly [number, number, ...number[]],
 ): WriterCost {
-  const perEvent = { walBytesPerEvent: wal, storedBytesPerEvent: stored, deadRowsPerEvent: dead };
-  return { id, name, transactions: 4000, transactionMs, timesNone, ...perEvent };
+  const [wal = 0, stored = 0, dead = 0, vacuumWal = 0, vacuumUs = 0] = perEvent;
+  return {
+    id,
+    name,
+    transactions: 4000,
+    transactionMs,
+    timesNone,
+    walBytesPerEvent: wal,
+    storedBytesPerEvent: stored,
+    deadRowsPerEvent: dead,
+    vacuumWalBytesPerEvent: vacuumWal,
+    vacuumUsPerEvent: vacuumUs,
+  };
 }
 
 const SCENARIOS: readonly ScenarioFacts[] = [
