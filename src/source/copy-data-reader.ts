@@ -16,6 +16,8 @@ export class CopyDataReader {
   #partial: Buffer = EMPTY;
   #have = 0;
   #needed = 0;
+  /** The frame under the cursor is above the limit. */
+  #isLarge = false;
   /** Bytes to come of a frame that is passed over. */
   #unwanted = 0;
   /** Something was refused in the middle of a read: where the next frame begins is not known any more. */
@@ -121,14 +123,11 @@ export class CopyDataReader {
     if (bytes[offset] !== COPY_DATA && length > OTHER_BYTES_MAX) {
       throw new WalrelayError('PG_PROTOCOL', `a frame that is no row claims a length of ${length} bytes`);
     }
-    if (!this.#isTooLarge(bytes, offset)) return length + 1;
+    this.#isLarge = bytes[offset] === COPY_DATA && length > this.#copyDataBytesMax;
+    if (!this.#isLarge) return length + 1;
     const { large } = this.#handler;
     if (large === undefined) throw this.#tooLarge(length);
     return HEADER_BYTES + Math.min(large.headBytes, length - 4);
-  }
-
-  #isTooLarge(bytes: Buffer, offset: number): boolean {
-    return bytes[offset] === COPY_DATA && bytes.readUInt32BE(offset + 1) > this.#copyDataBytesMax;
   }
 
   #tooLarge(length: number): WalrelayError {
@@ -142,7 +141,7 @@ export class CopyDataReader {
   #deliver(bytes: Buffer, start: number, end: number): void {
     this.#frameCount += 1;
     if (bytes[start] !== COPY_DATA) this.#handler.other(bytes.subarray(start, end));
-    else if (!this.#isTooLarge(bytes, start)) this.#handler.copyData(bytes, start + HEADER_BYTES, end);
+    else if (!this.#isLarge) this.#handler.copyData(bytes, start + HEADER_BYTES, end);
     else this.#judgeLarge(bytes, start, end);
   }
 
