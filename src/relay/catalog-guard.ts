@@ -32,7 +32,8 @@ export class CatalogGuard {
     const { metrics, settings, shape, publicationIdentity } = this.#options;
     const { publication, slot, server } = catalog;
     metrics.setServerWalEndLsn(server.walEndLsn);
-    if (slot !== null && isLost(slot)) throw slotLost(settings.slot, slot);
+    if (slot !== null && isLost(slot))
+      throw slotLost(settings.slot, slot, { hasTables: shape.tables.length > 0 });
     if (publication === null) {
       throw new WalrelayError(
         'PUBLICATION_CHANGED',

@@ -2,6 +2,7 @@ import { formatLsn, type Lsn } from '../core/lsn.ts';
 import { ORIGIN } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Catalog } from '../source/catalog.ts';
+import { NO_TABLE_HOLDS_IT } from '../source/message-problems.ts';
 import { findProblems } from '../source/preflight.ts';
 import {
   createPublicationSql,
@@ -40,7 +41,7 @@ export async function initialize(ground: Ground, options: InitOptions): Promise<
   if (before.slot === null) {
     const laneBefore = await lanes.read();
     if (laneBefore?.snapshot !== undefined) throw snapshotUnfinished(settings.slot, laneBefore.snapshot);
-    if (laneBefore !== null) throw slotGone(settings.slot, laneBefore.floorLsn);
+    if (laneBefore !== null) throw slotGone(settings.slot, laneBefore.floorLsn, ground.shape);
     const created = await createSlot(postgres, settings.slot, before.server);
     isNewSlot = true;
     await noteSlot(ground);
@@ -165,15 +166,17 @@ export function newTableColumns({ tables }: Pick<RelayShape, 'tables'>): TableCo
   };
 }
 
-function slotGone(slot: string, floorLsn: Lsn): WalrelayError {
+function slotGone(slot: string, floorLsn: Lsn, { tables }: Pick<RelayShape, 'tables'>): WalrelayError {
   return new WalrelayError(
     'SLOT_MISSING',
     `the slot ${slot} is gone, but Redis remembers it up to ${formatLsn(floorLsn)}: events since then may not have ` +
       'been relayed',
     {
       hint:
-        'Run `walrelay recover`: it makes a new slot and publishes from the table what the streams lack. Or `walrelay epoch ' +
-        'accept`: it says what may be missing, and creates a new slot without publishing anything.',
+        tables.length === 0
+          ? `Run \`walrelay epoch accept\`: it creates a new slot. ${NO_TABLE_HOLDS_IT}`
+          : 'Run `walrelay recover`: it makes a new slot and publishes from the table what the streams lack. Or `walrelay epoch ' +
+            'accept`: it says what may be missing, and creates a new slot without publishing anything.',
     },
   );
 }

@@ -10,6 +10,8 @@ import type {
   SlotFacts,
   TableCatalog,
 } from './catalog.ts';
+import { findMessageProblems, NO_TABLE_HOLDS_IT } from './message-problems.ts';
+import { publicationMissing } from './publication-missing.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './sql.ts';
 
 /**
@@ -71,27 +73,6 @@ export function findProblems(catalog: Catalog, expected: Expectations): Walrelay
     ]),
     ...findSlotProblems(catalog, expected),
   ];
-}
-
-/** What there is to say where no table says it, and of what tables do not need. */
-function findMessageProblems(
-  { server, publication, slot }: Catalog,
-  expected: Expectations,
-): WalrelayError[] {
-  const problems: WalrelayError[] = [];
-  const { messagePrefixes = [], tables } = expected;
-  // The content of a message comes as it was written, in the database's encoding: nothing converts it as it does a row.
-  if (messagePrefixes.length > 0 && !['UTF8', 'SQL_ASCII'].includes(server.serverEncoding)) {
-    problems.push(
-      new WalrelayError(
-        'PG_ENCODING',
-        `the database is in ${server.serverEncoding}, and messages come out of it unconverted: their JSON would not be UTF-8`,
-      ),
-    );
-  }
-  if (tables.length === 0 && publication === null)
-    problems.push(publicationMissing(expected.publication, slot));
-  return problems;
 }
 
 export function findServerProblems(server: ServerFacts): WalrelayError[] {
@@ -254,20 +235,6 @@ function findCoverageProblems(catalog: TableView, expected: TableExpectations): 
   return problems;
 }
 
-function publicationMissing(publication: string, slot: SlotFacts | null): WalrelayError {
-  return new WalrelayError(
-    'PUBLICATION_MISSING',
-    `the publication ${quoteIdentifier(publication)} does not exist`,
-    {
-      // The slot stays: what was committed while the publication was there can still be decoded.
-      hint:
-        slot === null
-          ? 'Run `walrelay init`.'
-          : 'Run `walrelay init` to create it, then `walrelay epoch accept`: it says what may be missing.',
-    },
-  );
-}
-
 function findColumnListProblems(publication: PublicationFacts, expected: TableExpectations): WalrelayError[] {
   const published = publication.publishedColumns;
   if (published === null) return [];
@@ -291,7 +258,14 @@ function findSlotProblems(catalog: Catalog, expected: Expectations): WalrelayErr
   const name = quoteLiteral(expected.slot);
   const slot = catalog.slot;
   if (slot === null) {
-    return [new WalrelayError('SLOT_MISSING', `the replication slot ${name} does not exist`)];
+    const hint = `Before the first start: \`walrelay init\`. Later: \`walrelay epoch accept\` makes a new one. ${NO_TABLE_HOLDS_IT}`;
+    return [
+      new WalrelayError(
+        'SLOT_MISSING',
+        `the replication slot ${name} does not exist`,
+        expected.tables.length === 0 ? { hint } : {},
+      ),
+    ];
   }
   const unsuitable = (what: string) => [
     new WalrelayError('SLOT_UNSUITABLE', `the replication slot ${name} ${what}`),
@@ -311,7 +285,7 @@ function findSlotProblems(catalog: Catalog, expected: Expectations): WalrelayErr
     return unsuitable(`belongs to the database ${slot.database}, not to ${catalog.server.database}`);
   }
   if (slot.isTemporary) return unsuitable('is temporary: it goes with the connection that made it');
-  if (isLost(slot)) return [slotLost(expected.slot, slot)];
+  if (isLost(slot)) return [slotLost(expected.slot, slot, { hasTables: expected.tables.length > 0 })];
   return [];
 }
 
@@ -323,10 +297,19 @@ export function whyLost(slot: SlotFacts): string {
   return slot.invalidationReason ?? slot.walStatus ?? 'no reason given';
 }
 
-export function slotLost(name: string, slot: SlotFacts): WalrelayError {
+export function slotLost(
+  name: string,
+  slot: SlotFacts,
+  { hasTables }: { readonly hasTables: boolean },
+): WalrelayError {
   return new WalrelayError(
     'SLOT_LOST',
     `the replication slot ${quoteLiteral(name)} was invalidated (${whyLost(slot)}): the WAL it needs is gone`,
+    hasTables
+      ? {}
+      : {
+          hint: `SELECT pg_drop_replication_slot(${quoteLiteral(name)}); then \`walrelay epoch accept\`: it makes a new one. ${NO_TABLE_HOLDS_IT}`,
+        },
   );
 }
 

@@ -204,7 +204,7 @@ describe('an event', () => {
     expect(Object.keys(c!)).not.toContain('payload');
   });
 
-  test('of many megabytes, and a transaction of many thousands, arrive within the memory that inserts have', async () => {
+  test('of many megabytes, and a transaction of many thousands, arrive whole with the memory that inserts have', async () => {
     await using outbox = await messageOutbox();
     const daemon = outbox.start({ WALRELAY_MEMORY_BUDGET_BYTES: '64MiB' });
     await daemon.streaming();
@@ -436,7 +436,11 @@ describe('what there is no table for', () => {
     await daemon.stop();
     await outbox.query(EMIT, [event('lost')]);
     await outbox.query('SELECT pg_drop_replication_slot($1)', [outbox.name]);
-    expect(await refusedRun(outbox)).toMatchObject({ code: 'SLOT_MISSING' });
+    expect(await refusedRun(outbox)).toMatchObject({
+      code: 'SLOT_MISSING',
+      hint: expect.stringContaining('no table holds it') as string,
+    });
+    expect((await refusedCommand(['init'], outbox.env)).hint).toContain('no table holds it');
     expect(await acceptEpoch(outbox)).toContain(
       'Messages of outbox that were committed before that creation and are not relayed are lost',
     );
@@ -452,6 +456,8 @@ describe('beside a table', () => {
   test('messages that become events later, or no more, are a change that somebody has to accept', async () => {
     await using outbox = await createOutbox();
     const daemon = outbox.start();
+    // Nobody asked for it: it does not even come.
+    await outbox.query(EMIT, [event('too early')]);
     await outbox.insert();
     await outbox.waitForLength(outbox.stream(), 1);
     await outbox.waitUntilConfirmed();

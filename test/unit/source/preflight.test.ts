@@ -311,3 +311,44 @@ describe('a warning', () => {
     for (const wrong of quiet) expect(findWarnings(catalogWith(wrong), EXPECTED)).toEqual([]);
   });
 });
+
+describe('where all outboxes are of messages', () => {
+  const expected: Expectations = { ...EXPECTED, tables: [], messagePrefixes: ['events'] };
+  const of = (wrong: Parameters<typeof catalogWith>[0]) => ({ ...catalogWith(wrong), tables: [] });
+
+  test('a publication that covers no table, and publishes nothing, will do; none at all will not', () => {
+    expect(problems(of({ publication: { coversTable: false, publishesInserts: false } }), expected)).toEqual(
+      [],
+    );
+    expect(problems(of({ publication: null }), expected)).toMatchObject([{ code: 'PUBLICATION_MISSING' }]);
+  });
+
+  test.each<[Parameters<typeof catalogWith>[0], string]>([
+    [{ slot: null }, 'SLOT_MISSING'],
+    [{ slot: { walStatus: 'lost' } }, 'SLOT_LOST'],
+  ])('a slot that is gone is told as a loss, and not as something to recover: %j', (wrong, code) => {
+    const [problem] = problems(of(wrong), expected);
+    expect(problem).toMatchObject({ code });
+    expect(problem!.hint).toContain('no table holds it');
+    expect(problem!.hint).not.toContain('walrelay recover');
+    expect(problems(catalogWith(wrong))[0]!.hint).toContain('walrelay recover');
+  });
+
+  test.each([
+    ['LATIN1', ['PG_ENCODING']],
+    ['UTF8', []],
+    ['SQL_ASCII', []],
+  ])('a database in %s: %j', (serverEncoding, found) => {
+    const codesOf = (catalog: Catalog, names: Expectations) =>
+      problems(catalog, names).map(({ code }) => code);
+    expect(codesOf(of({ server: { serverEncoding } }), expected)).toEqual(found);
+    expect(codesOf(catalogWith({ server: { serverEncoding } }), EXPECTED)).toEqual([]);
+  });
+
+  test('it is said when everybody may emit', () => {
+    expect(findWarnings(of({ server: { canAllEmit: true } }), expected)).toEqual([
+      expect.stringContaining('forge events with the prefix events') as string,
+    ]);
+    expect(findWarnings(of({ server: { canAllEmit: false } }), expected)).toEqual([]);
+  });
+});
