@@ -158,7 +158,7 @@ test('a Redis user that may not write to a stream stops the relay in front of th
   await using outbox = await createOutbox();
   await using user = await RedisUser.create(
     outbox,
-    `~${outbox.metaKey}`,
+    `~${outbox.metaKey}*`,
     `~${outbox.stream('allowed')}`,
     `~${outbox.stream('probe')}`,
     ...rulesOf(outbox).filter((rule) => !rule.startsWith('~')),

@@ -20,7 +20,7 @@ export const leastPrivilege: Check = {
     await outbox.query('REVOKE ALL ON SCHEMA public FROM PUBLIC');
     const role = context.use(await Role.create(outbox, 'LOGIN REPLICATION'));
     await outbox.query(`GRANT CONNECT ON DATABASE ${outbox.name} TO ${role.name}`);
-    const keys = [`~${outbox.name}.*`, `~${outbox.metaKey}`];
+    const keys = [`~${outbox.name}.*`, `~${outbox.metaKey}*`];
     const user = context.use(await RedisUser.create(outbox, ...keys, ...COMMANDS));
     const env = { DATABASE_URL: role.url, REDIS_URL: user.url };
 
