@@ -16,6 +16,7 @@ export class SlotBudget implements Disposable {
   #lost: WalrelayError | null = null;
   #toldAtMs = performance.now();
   #retainedBytes: number | null = null;
+  #isDisposed = false;
 
   constructor(
     config: () => ClientConfig,
@@ -49,6 +50,8 @@ export class SlotBudget implements Disposable {
 
   async look(): Promise<void> {
     const wal = await this.#watch.look();
+    // It may have opened a connection after the end, which would keep the process alive.
+    if (this.#isDisposed) this.#watch.destroy();
     if (wal === null || wal.walStatus === 'lost') {
       this.#lost = new WalrelayError(
         'SLOT_LOST',
@@ -70,6 +73,7 @@ export class SlotBudget implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#timer !== null) clearInterval(this.#timer);
+    this.#isDisposed = true;
     this.#watch.destroy();
   }
 
