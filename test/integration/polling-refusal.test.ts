@@ -217,14 +217,15 @@ test('a batch that is larger than one claim of large rows is held in small claim
   await outbox.query('DROP TRIGGER note ON outbox');
   await outbox.query(
     `INSERT INTO outbox (aggregatetype, aggregateid, type, payload)
-     SELECT 'order', i::text, 't', repeat('x', 262144) FROM generate_series(1, 1500) i`,
+     SELECT 'order', i::text, 't', repeat('x', 262144) FROM generate_series(1, 3000) i`,
   );
   const daemon = await startPolling(outbox);
   await untilPolled(outbox, 60_000);
-  expect(await outbox.redis.xlen(outbox.stream())).toBe(1500);
+  expect(await outbox.redis.xlen(outbox.stream())).toBe(3000);
   const peakBytes = await peakRssBytes(daemon.pid);
-  console.log(`1500 rows of 256 KiB: peak RSS ${Math.round(peakBytes / 1e6)} MB`);
-  expect(peakBytes).toBeLessThan(260e6);
+  console.log(`3000 rows of 256 KiB: peak RSS ${Math.round(peakBytes / 1e6)} MB`);
+  // All of them are 786 MB. What is held is some claims' worth, and the garbage of those before.
+  expect(peakBytes).toBeLessThan(330e6);
 });
 
 async function peakRssBytes(pid: number): Promise<number> {
