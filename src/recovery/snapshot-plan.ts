@@ -38,7 +38,7 @@ export function judgeStart(
   }
   throw new WalrelayError(
     'SNAPSHOT_TOO_LATE',
-    `a relay has been at work with the slot ${names.slot} (epoch ${lane.epoch}, up to ${formatLsn(lane.watermark.commitLsn)}): ` +
+    `a relay, or a snapshot that came to its end, has been at work with the slot ${names.slot} (epoch ${lane.epoch}, up to ${formatLsn(lane.watermark.commitLsn)}): ` +
       'rows that were there before it would come behind newer ones',
   );
 }

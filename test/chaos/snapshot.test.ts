@@ -208,7 +208,8 @@ test.each([
   },
 );
 
-const NOTHING_TO_FINISH = 'SNAPSHOT_IN_DOUBT';
+/** The one in the first epoch, where streams that should be empty are not; the other behind a snapshot that was begun anew. */
+const NOTHING_TO_FINISH = /SNAPSHOT_IN_DOUBT|SNAPSHOT_TOO_LATE: .* \(epoch 2, up to 0\/0\)/;
 
 /** Kills it when the n-th answer of either server comes, which it does not get. Answers how many came. */
 async function killAtAnswer(
@@ -229,7 +230,7 @@ async function killAtAnswer(
   snapshot = startSnapshot(outbox, links.env);
   const { signal, exitCode, stderr } = await snapshot.exited;
   // Killed at its last answers, the run before had come to its end: then there is nothing to finish, and this one says so.
-  const isOver = stderr.includes(NOTHING_TO_FINISH);
+  const isOver = NOTHING_TO_FINISH.test(stderr);
   if (signal === null && exitCode !== 0 && !isOver) throw new Error(`it exited with ${exitCode}:\n${stderr}`);
   return { answers, wasKilled: signal === 'SIGKILL' };
 }
@@ -260,7 +261,7 @@ test(
       await killAtAnswer(outbox, random.int(1, count + 10));
       await slotIsFree(outbox);
       const last = await snapshotCli(outbox, ['--json']);
-      const isOver = last.stderr.includes(NOTHING_TO_FINISH);
+      const isOver = NOTHING_TO_FINISH.test(last.stderr);
       if (last.exitCode !== 0 && !isOver)
         throw new Error(`after ${number}: exited with ${last.exitCode}:\n${last.stderr}`);
       if (!isOver) {
