@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { passSlack } from '../../support/audit-cli.ts';
 import { dropSlot, expectWhole, loseSlot, recovered, relayAll } from '../../support/recovered.ts';
 import { expectRelays, refusedRun } from '../../support/setup-refusal.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -12,6 +13,8 @@ export const droppedSlot: Check = {
     const outbox = await openOutbox(context, servers);
     await outbox.insert();
     await relayAll(outbox);
+    // Redis 6.2 does not tell whether a stream lost entries: what is about as old as its first one would be in doubt.
+    await passSlack(outbox);
     await dropSlot(outbox);
     for (let count = 0; count < 5; count += 1) await outbox.insert();
     expect(await refusedRun(outbox)).toMatchObject({ code: 'SLOT_MISSING', exitCode: 65 });
@@ -31,6 +34,7 @@ export const lostSlot: Check = {
     const outbox = await openOutbox(context, servers);
     await outbox.insert();
     await relayAll(outbox);
+    await passSlack(outbox);
     await setKeepSize('1MB');
     // Whatever comes: the checks after this one have the setting as they found it.
     context.defer(async () => await setKeepSize('-1'));
