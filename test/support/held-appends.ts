@@ -7,6 +7,8 @@ import { nameOfCommand, RespReader } from './protocol-points.ts';
  */
 export class HeldAppends {
   readonly #held: Buffer[] = [];
+  /** What was sent of it; it is answered in this order. */
+  #sentCount = 0;
   readonly #answers: Buffer[] = [];
   #isHolding = false;
   #connection: ProxiedConnection | null = null;
@@ -42,14 +44,24 @@ export class HeldAppends {
     return this.#held.filter((command) => nameOfCommand(command) === 'append');
   }
 
-  /** What Redis has said so far to the commands that were sent. */
+  /** What Redis has said so far to the batches that were sent. */
   get answers(): readonly string[] {
-    return this.#answers.map(String);
+    return this.#answers
+      .filter((_, index) => nameOfCommand(this.#held[index] as Buffer) === 'append')
+      .map(String);
   }
 
-  /** Lets these reach Redis; what it answers is kept back. */
-  send(commands: readonly Buffer[]): void {
-    this.#connection?.toServer.write(Buffer.concat(commands));
+  /**
+   * Lets these batches reach Redis, the next ones in their order; what it answers is kept back. Whatever else the relay sent
+   * in front of them goes along (the name of a new stream is noted on the same connection): an answer belongs to the command
+   * in its place.
+   */
+  send(appends: readonly Buffer[]): void {
+    const last = appends.at(-1);
+    if (last === undefined) return;
+    const end = this.#held.indexOf(last) + 1;
+    this.#connection?.toServer.write(Buffer.concat(this.#held.slice(this.#sentCount, end)));
+    this.#sentCount = end;
   }
 
   /** Lets the relay hear the answers, and all that follows pass. */
