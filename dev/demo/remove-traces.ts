@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
-import { namesKey } from '../../src/sink/stream-names.ts';
+import { namesKey } from '../../src/core/own-keys.ts';
 import { quoteIdentifier } from '../../src/source/sql.ts';
 import { type DemoPlace, streamNames } from './demo-place.ts';
 

@@ -40,6 +40,7 @@ const RESERVED_FIELDS: readonly string[] = [
   'committed_at',
   'recovered_at',
   'replayed_at',
+  'redriven_at',
   'snapshot_at',
 ];
 const FIELDS_MAX = 100;

@@ -1,3 +1,4 @@
+import { taggedKey } from '../core/own-keys.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { EntryId } from '../sink/stream-reader.ts';
 
@@ -25,5 +26,5 @@ export function parseLetterId(base: string, text: string): LetterPlace {
     );
   }
   const [, entryId = '', tag] = match;
-  return { key: tag === undefined ? base : `${base}:{${tag}}`, entryId };
+  return { key: tag === undefined ? base : taggedKey(base, tag), entryId };
 }

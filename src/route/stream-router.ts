@@ -1,3 +1,4 @@
+import { isKeyOf, namesKey, registerKey } from '../core/own-keys.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { partitionOf } from './partition-of.ts';
 import type { StreamTemplate } from './stream-template.ts';
@@ -165,9 +166,9 @@ export function findNameFault(name: string, { metaKey, deadLetterStream }: Reser
   if (name === '') return 'is empty';
   if (name.length > STREAM_NAME_CHARACTERS_MAX)
     return `is longer than ${STREAM_NAME_CHARACTERS_MAX} characters`;
-  if (name === metaKey) return 'is the key of the lane state';
-  if (name === deadLetterStream || name.startsWith(`${deadLetterStream}:{`))
-    return 'is that of the dead letters';
+  if (isKeyOf(metaKey, name)) return 'is the key of the lane state';
+  if (isKeyOf(deadLetterStream, name)) return 'is that of the dead letters';
+  if (name === namesKey(metaKey) || name === registerKey(metaKey)) return "is a key of the relay's own";
   if (!PLAIN_NAME.test(name)) return 'holds characters that a stream name must not have';
   return null;
 }

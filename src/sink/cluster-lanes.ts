@@ -1,4 +1,5 @@
 import { type Lsn, lsnFromHex, lsnToHex, maxLsn, ZERO_LSN } from '../core/lsn.ts';
+import { taggedKey } from '../core/own-keys.ts';
 import { comparePositions, ORIGIN, type Position, positionToHex } from '../core/position.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import type { Batch } from './batch.ts';
@@ -169,7 +170,7 @@ export class ClusterLanes implements LaneSet {
   }
 
   #keyOf(tag: string): string {
-    return laneKey(this.#key, tag);
+    return taggedKey(this.#key, tag);
   }
 
   #add(lane: ClusterLane): number {
@@ -275,11 +276,6 @@ class FloorNotes {
     this.#notedLsns = from === -1 ? all : all.slice(from);
     return this.#notedLsns.map(lsnToHex).join(',');
   }
-}
-
-/** The hash of the lane of a hash tag, in the slot of the streams that have the tag. `key`: that of the control state. */
-export function laneKey(key: string, tag: string): string {
-  return `${key}:{${tag}}`;
 }
 
 const FIELD = 'lane:';

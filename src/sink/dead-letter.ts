@@ -1,3 +1,4 @@
+import { taggedKey } from '../core/own-keys.ts';
 import { hashTag } from './hash-slot.ts';
 import { PackedBytes } from './packed-bytes.ts';
 
@@ -39,7 +40,7 @@ export type LetterValue =
  * watermark covers both, and an event is in one of them and never in two. `intended`: null for an event without a stream.
  */
 export function deadLetterStreamOf(base: string, intended: string | null, isCluster: boolean): string {
-  return intended === null || !isCluster ? base : `${base}:{${hashTag(intended)}}`;
+  return intended === null || !isCluster ? base : taggedKey(base, hashTag(intended));
 }
 
 /** Names and values, packed as the one value of a loose shape. */

@@ -1,3 +1,4 @@
+import { namesKey } from '../core/own-keys.ts';
 import { unknownReply } from './redis-reply.ts';
 import type { RedisNodes } from './redis-nodes.ts';
 import type { RedisConnection } from './redis-connection.ts';
@@ -25,8 +26,4 @@ export class StreamNames {
   async add(name: string): Promise<void> {
     await this.#redis.command('noting the name of a stream', 'HSET', this.#key, name, '');
   }
-}
-
-export function namesKey(metaKey: string): string {
-  return `${metaKey}:names`;
 }

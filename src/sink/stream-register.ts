@@ -1,3 +1,4 @@
+import { registerKey } from '../core/own-keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { unknownReply } from './redis-reply.ts';
 
@@ -42,10 +43,6 @@ export class StreamRegister {
       yield (reply[1] as unknown[]).map(String);
     } while (cursor !== '0');
   }
-}
-
-export function registerKey(metaKey: string): string {
-  return `${metaKey}:streams`;
 }
 
 const NAMES_PER_CALL = 500;

@@ -5,6 +5,9 @@ import type { Settings } from '../../../src/config/settings.ts';
 import type { OutboxMapping } from '../../../src/core/outbox-mapping.ts';
 import type { WalrelayError } from '../../../src/core/walrelay-error.ts';
 import { compileOutbox } from '../../../src/route/outbox.ts';
+import { RECOVERED_AT, SNAPSHOT_AT } from '../../../src/sink/recovery-script.ts';
+import { REDRIVEN_AT } from '../../../src/sink/redrive-script.ts';
+import { REPLAYED_AT } from '../../../src/sink/republish-script.ts';
 
 function load(yaml: string, env: Record<string, string> = {}): Settings {
   return loadSettings({
@@ -151,6 +154,16 @@ test.each([
   expect(problems).toHaveLength(1);
   expect(problems[0]).toContain(expected);
 });
+
+test.each(['id', 'lsn', 'seq', RECOVERED_AT, SNAPSHOT_AT, REPLAYED_AT, REDRIVEN_AT])(
+  'no further field may be called %s: whoever reads entries takes it for what it is of ours',
+  (name) => {
+    for (const key of ['fields', 'staticFields'])
+      expect(problemsOf(`${key}: { ${name}: x }`)).toEqual([
+        expect.stringContaining(`; ${name} has a meaning of its own and can't be one of them`),
+      ]);
+  },
+);
 
 test('routes are read with numbers as texts and null as NULL', () => {
   const [outbox] = load(

@@ -115,6 +115,17 @@ describe('a stream name', () => {
     expect(codeOf(META_KEY)).toBe('EVENT_STREAM_NAME');
   });
 
+  test.each([':names', ':streams', ':{order}'])(
+    'may not be one of the keys beside the lane state: %s; others that begin so may',
+    (rest) => {
+      expect(codeOf('${a}', META_KEY + rest)).toBe('EVENT_STREAM_NAME');
+      expect(codeOf(`${META_KEY}:\${a}`, rest.slice(1))).toBe('EVENT_STREAM_NAME');
+      expect(codeOf('${a}', `${META_KEY}${rest}.order`)).toBe(
+        rest.startsWith(':{') ? 'EVENT_STREAM_NAME' : null,
+      );
+    },
+  );
+
   test('that is refused is shown escaped and cut', () => {
     const route = () => routerFor('${a}')(`\n${'x'.repeat(1000)}`);
     expect(route).toThrow(/^the event's stream name "\\nx{63}"… is longer than 256 characters$/);
