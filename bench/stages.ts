@@ -6,7 +6,7 @@ import { ORIGIN } from '../src/core/position.ts';
 import { PgoutputDecoder, type TransactionHandler } from '../src/decode/pgoutput-decoder.ts';
 import { compilePlan } from '../src/decode/outbox-columns.ts';
 import { Pump } from '../src/relay/pump.ts';
-import { XLOG_DATA_HEADER_BYTES } from '../src/relay/streaming.ts';
+import { XLOG_DATA_HEADER_BYTES } from '../src/source/walsender-message.ts';
 import { StreamRouter } from '../src/route/stream-router.ts';
 import { parseStreamTemplate } from '../src/route/stream-template.ts';
 import type { Batch } from '../src/sink/batch.ts';

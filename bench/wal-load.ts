@@ -1,5 +1,5 @@
 import { begin, commit, insert, NAMES, relation } from '../test/unit/decode/pgoutput-messages.ts';
-import { XLOG_DATA_HEADER_BYTES } from '../src/relay/streaming.ts';
+import { XLOG_DATA_HEADER_BYTES } from '../src/source/walsender-message.ts';
 
 /** What a walsender sends for `transactions` transactions of one row each, cut into reads of `readBytes`. */
 export interface WalLoad {

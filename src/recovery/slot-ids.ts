@@ -3,12 +3,19 @@ import type { Settings } from '../config/settings.ts';
 import { createDeferred } from '../core/deferred.ts';
 import { type Lsn, readLsn, ZERO_LSN } from '../core/lsn.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { eventIdOf } from '../decode/event-id.ts';
 import { PgoutputDecoder } from '../decode/pgoutput-decoder.ts';
 import { RelationFinder } from '../relay/relation-finder.ts';
 import type { RelayShape } from '../relay/relay-shape.ts';
 import type { Outbox } from '../route/outbox.ts';
 import type { Catalog } from '../source/catalog.ts';
 import { ReplicationConnection } from '../source/replication-connection.ts';
+import {
+  KEEPALIVE,
+  KEEPALIVE_BYTES,
+  XLOG_DATA,
+  XLOG_DATA_HEADER_BYTES,
+} from '../source/walsender-message.ts';
 
 /**
  * Reads the slot from its beginning, as the relay will, and hands over the ids of the events that were committed before
@@ -39,13 +46,8 @@ export async function readSlotIds(
     insert: (bytes, starts, lengths, plan) => {
       const outbox = shape.outboxes[plan.outbox]?.outbox;
       if (outbox === undefined) throw new WalrelayError('BUG', 'an event of an unknown outbox');
-      const slots = outbox.slots.id;
-      if (!isBefore || slots.some((slot) => (lengths[slot] as number) < 0)) return;
-      const parts = slots.map((slot) => {
-        const start = starts[slot] as number;
-        return bytes.toString('utf8', start, start + (lengths[slot] as number));
-      });
-      take(parts.join(':'), outbox);
+      const id = isBefore ? eventIdOf(outbox.slots.id, bytes, starts, lengths) : null;
+      if (id !== null) take(id, outbox);
     },
     commit: (endLsn) => {
       if (endLsn >= untilLsn) done.resolve();
@@ -90,9 +92,5 @@ export async function readSlotIds(
   }
 }
 
-const XLOG_DATA = 0x77; // 'w'
-const XLOG_DATA_HEADER_BYTES = 25;
-const KEEPALIVE = 0x6b; // 'k'
-const KEEPALIVE_BYTES = 18;
 const ASK_INTERVAL_MS = 200;
 const GOODBYE_TIMEOUT_MS = 500;

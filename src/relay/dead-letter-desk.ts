@@ -3,6 +3,7 @@ import type { ValueKind, ValueKinds } from '../core/entry-shape.ts';
 import type { Lsn } from '../core/lsn.ts';
 import type { Position } from '../core/position.ts';
 import { toWalrelayError, type WalrelayError } from '../core/walrelay-error.ts';
+import { eventIdOf } from '../decode/event-id.ts';
 import type { Stream } from '../route/stream-router.ts';
 import {
   DEAD_LETTER_COLUMN,
@@ -58,7 +59,7 @@ export class DeadLetterDesk {
     const { settings, outbox } = this.#options.outboxes[event.outbox] as RelayOutbox;
     const lsn = stamp.lsnText.toString('latin1', 0, stamp.lsnLength);
     const isReadable = event.content === undefined;
-    const eventId = isReadable ? idOf(outbox.slots.id, event) : null;
+    const eventId = isReadable ? eventIdOf(outbox.slots.id, bytes, starts, lengths) : null;
     const stream = intendedStream(error);
     const columns = isReadable ? outbox.columns : [];
     const nulls = columns.filter((_, slot) => (lengths[slot] as number) < 0);
@@ -151,14 +152,4 @@ export interface DeadLetterFacts {
 function intendedStream(error: WalrelayError): string | null {
   const { stream } = error.facts;
   return typeof stream === 'string' ? stream : null;
-}
-
-function idOf(slots: readonly number[], { bytes, starts, lengths }: PoisonEvent): string | null {
-  if (slots.some((slot) => (lengths[slot] as number) < 0)) return null;
-  return slots
-    .map((slot) => {
-      const start = starts[slot] as number;
-      return bytes.toString('utf8', start, start + (lengths[slot] as number));
-    })
-    .join(':');
 }

@@ -7,6 +7,7 @@ import type { MessageSource, StrayMessage } from '../decode/pgoutput-decoder.ts'
 import type { Logger } from '../ops/logger.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
 import type { LargeFrames } from '../source/copy-data-reader.ts';
+import { XLOG_DATA, XLOG_DATA_HEADER_BYTES } from '../source/walsender-message.ts';
 import type { Pump } from './pump.ts';
 import type { RelayMessages, RelayShape } from './relay-shape.ts';
 
@@ -97,6 +98,4 @@ function messageOutbox({ number, settings, outbox }: RelayMessages): MessageOutb
 }
 
 const SAY_INTERVAL_MS = 10_000;
-const XLOG_DATA = 0x77; // 'w'
-const XLOG_DATA_HEADER_BYTES = 25;
 const LOGICAL_MESSAGE = 0x4d; // 'M'

@@ -12,6 +12,12 @@ import type { RedisNodes } from '../sink/redis-nodes.ts';
 import type { Catalog } from '../source/catalog.ts';
 import type { CatalogWatch } from '../source/catalog-watch.ts';
 import type { ReplicationConnection } from '../source/replication-connection.ts';
+import {
+  KEEPALIVE,
+  KEEPALIVE_BYTES,
+  XLOG_DATA,
+  XLOG_DATA_HEADER_BYTES,
+} from '../source/walsender-message.ts';
 import type { CatalogGuard } from './catalog-guard.ts';
 import { computeLiveness, type Liveness } from './liveness.ts';
 import { DeadLetterDesk } from './dead-letter-desk.ts';
@@ -353,9 +359,5 @@ export interface StreamingOptions {
   routed(stream: string): void;
 }
 
-const XLOG_DATA = 0x77; // 'w'
-export const XLOG_DATA_HEADER_BYTES = 25;
-const KEEPALIVE = 0x6b; // 'k'
-const KEEPALIVE_BYTES = 18;
 const GAUGES_INTERVAL_MS = 1000;
 const GOODBYE_TIMEOUT_MS = 500;
