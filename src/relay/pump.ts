@@ -91,11 +91,11 @@ export class Pump implements TransactionHandler {
       this.#resentCount += 1;
       return;
     }
-    const { pieces } = shapes.shapes[stream.shape] as PackedShape;
-    if (pieces.length > 0) {
+    const shape = shapes.shapes[stream.shape] as PackedShape;
+    if (shape.pieces.length > 0) {
       const event = { bytes, starts, lengths, kinds: plan.kinds, transaction: this.#stamp, ordinal };
       try {
-        checkComposedSize(shapes.shapes[stream.shape] as PackedShape, event, eventBytesMax, stream.name);
+        checkComposedSize(shape, event, eventBytesMax, stream.name);
       } catch (error) {
         this.#takeAside(error, plan, ordinal, bytes, starts, lengths);
         return;

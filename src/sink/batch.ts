@@ -16,7 +16,8 @@ export interface BatchStream {
 }
 
 /**
- * Events on their way to Redis: one flat MessagePack array (see PackedShapes), copied straight from the WAL chunk. Append order is commit order. A batch is built once, sent once, and never changed after it is sealed.
+ * Events on their way to Redis: one flat MessagePack array (see PackedShapes), copied straight from the WAL chunk. Append
+ * order is commit order. A batch is built once, sent once, and never changed after it is sealed.
  */
 export class Batch {
   /** Batches of a session are numbered from 1. */
@@ -99,17 +100,13 @@ export class Batch {
     /** Only what is put together needs it. */
     const event: ComposedEvent | null =
       pieces.length === 0 ? null : { bytes, starts, lengths, kinds, transaction, ordinal };
+    const composed = event === null ? NONE : pieces.map((each) => measurePieces(each, event));
     for (let index = 0; index < count; index += 1) {
       const source = sources[index] as number;
       if (source === COMMITTED_AT) continue;
-      const length = source >= 0 ? (lengths[source] as number) : -1;
+      const length = (source >= 0 ? lengths[source] : composed[PIECES - source]) as number;
       if (length >= 0) needed += length;
-      else if (source >= 0) hasNull = true;
-      else {
-        const composed = measurePieces(pieces[PIECES - source] as readonly Piece[], event as ComposedEvent);
-        if (composed < 0) hasNull = true;
-        else needed += composed;
-      }
+      else hasNull = true;
     }
     const packed = this.#packed;
     packed.reserve(needed);
@@ -132,7 +129,8 @@ export class Batch {
       } else if (source === COMMITTED_AT) {
         packed.putBytes(transaction.committedAtText, 0, transaction.committedAtText.length);
       } else {
-        putPieces(packed, pieces[PIECES - source] as readonly Piece[], event as ComposedEvent);
+        const each = PIECES - source;
+        putPieces(packed, pieces[each] as readonly Piece[], composed[each] as number, event as ComposedEvent);
       }
     }
     for (let rest = this.#valuesMax - count; rest > 0; rest -= 1) packed.putNil();
@@ -175,9 +173,14 @@ const HEAD_BYTES = 5 + 18 + 17 + 2;
 const VALUE_BYTES = 36;
 
 const NO_KINDS: ValueKinds = [];
+const NONE: readonly number[] = [];
 
-function putPieces(packed: PackedBytes, pieces: readonly Piece[], event: ComposedEvent): void {
-  const length = measurePieces(pieces, event);
+function putPieces(
+  packed: PackedBytes,
+  pieces: readonly Piece[],
+  length: number,
+  event: ComposedEvent,
+): void {
   if (length < 0) packed.putNil();
   else packed.length = writePieces(packed.bytes, packed.putHeader(length), pieces, event);
 }

@@ -13,7 +13,6 @@ export function checkComposedSize(
   eventBytesMax: number,
   stream: string,
 ): void {
-  if (pieces.length === 0) return;
   let rowBytes = 0;
   for (const slot of slots) rowBytes += Math.max(0, event.lengths[slot] as number);
   // Most events are far from it, and are not measured twice.
