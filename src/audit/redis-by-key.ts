@@ -2,13 +2,12 @@ import { redisTarget } from '../config/redis-target.ts';
 import type { Settings } from '../config/settings.ts';
 import type { LetterGround } from '../dead-letters/find-letters.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
-import { ClusterLanes } from '../sink/cluster-lanes.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
 import { laneKeyOf } from '../sink/lane-key.ts';
 import type { LaneState } from '../sink/lane-state.ts';
+import { openLanes } from '../sink/open-lanes.ts';
 import type { RedisConnection } from '../sink/redis-connection.ts';
 import { RedisNodes } from '../sink/redis-nodes.ts';
-import { SingleLane } from '../sink/single-lane.ts';
 
 /** Redis for whoever reads streams beside the relay: the node that holds a key, and what the lanes remember. */
 export class RedisByKey implements Disposable {
@@ -35,13 +34,9 @@ export class RedisByKey implements Disposable {
 
   /** The state that covers all lanes. Throws LANE_MISSING when Redis remembers nothing. */
   async readLane(): Promise<LaneState> {
-    const { metaKey, redisMode, redisTimeoutMs } = this.#settings;
+    const { metaKey, redisTimeoutMs } = this.#settings;
     const durability = new DurabilityWait({ level: 'reply' }, redisTimeoutMs, () => {});
-    const lanes =
-      redisMode === 'cluster'
-        ? new ClusterLanes(this.#nodes, metaKey, durability, null)
-        : new SingleLane(this.#nodes, metaKey, durability, null);
-    const lane = await lanes.read();
+    const lane = await openLanes(this.#settings, this.#nodes, durability, null).read();
     if (lane !== null) return lane;
     throw new WalrelayError('LANE_MISSING', `Redis has no lane state ${metaKey}`, {
       hint:

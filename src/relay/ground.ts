@@ -6,6 +6,7 @@ import type { Lsn } from '../core/lsn.ts';
 import { DurabilityWait } from '../sink/durability-wait.ts';
 import type { LaneSet } from '../sink/lane-set.ts';
 import { historiesOf, type LaneState } from '../sink/lane-state.ts';
+import { openLanes } from '../sink/open-lanes.ts';
 import type { RedisConnection } from '../sink/redis-connection.ts';
 import { RedisNodes } from '../sink/redis-nodes.ts';
 import { findRedisProblems, readRedisFacts } from '../sink/redis-preflight.ts';
@@ -14,7 +15,6 @@ import { ReplicationConnection } from '../source/replication-connection.ts';
 import { readForkLsn, readSystemIdentity, type SystemIdentity } from '../source/system-identity.ts';
 import { readCatalog, readWalEnd } from './connect.ts';
 import { checkHistory } from './history-guard.ts';
-import { openLanes } from './open-lanes.ts';
 import { type RelayShape, relayShape } from './relay-shape.ts';
 
 /** Both servers, connected, for a command that looks or sets up and does not stream. */
