@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
-import { isLong, Links, settle } from '../support/chaos-links.ts';
+import { isLong, settle } from '../support/chaos-links.ts';
 import { chaosSeed, Random } from '../support/chaos-random.ts';
-import { CrashRun, planStrikes } from '../support/crash-run.ts';
+import { CrashScene } from '../support/crash-run.ts';
 import { Oracle } from '../support/exactness.ts';
 import { createOutbox } from '../support/servers.ts';
-import { Workload } from '../support/workload.ts';
 
 const KILLS = Number(process.env['CHAOS_KILLS'] ?? (isLong ? 300 : 54));
 
@@ -14,16 +13,10 @@ test(`killed ${KILLS} times at random and at named points, under load, every eve
   const startedAtMs = performance.now();
   await using outbox = await createOutbox();
   const oracle = await Oracle.create(outbox);
-  await using links = await Links.open(outbox);
-  await using workload = Workload.start({
-    databaseUrl: outbox.databaseUrl,
-    seed: random.int(0, 2 ** 31),
-    bigEvery: 300,
-  });
-  const run = new CrashRun((env) => outbox.start({ ...links.env, ...env }), links, random);
+  await using scene = await CrashScene.open(outbox, random);
 
-  for (const strike of planStrikes(random, KILLS)) await run.strike(strike);
-  const daemon = run.running();
+  const daemon = await scene.strike(KILLS);
+  const { workload, run } = scene;
   const events = await settle({ outbox, oracle, daemon }, workload);
 
   const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);

@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
-import { isLong, Links } from '../support/chaos-links.ts';
+import { isLong } from '../support/chaos-links.ts';
 import { chaosSeed, Random } from '../support/chaos-random.ts';
-import { CrashRun, planStrikes } from '../support/crash-run.ts';
+import { CrashScene } from '../support/crash-run.ts';
 import { DEAD_LETTER_ENV, expectApart } from '../support/dead-letters.ts';
 import { Oracle } from '../support/exactness.ts';
 import { createOutbox } from '../support/servers.ts';
-import { Workload } from '../support/workload.ts';
 
 const KILLS = Number(process.env['CHAOS_KILLS'] ?? (isLong ? 200 : 36));
 
@@ -16,12 +15,7 @@ test(`killed ${KILLS} times while events go to the dead letters: each is there o
   });
   const oracle = await Oracle.create(outbox);
   await outbox.redis.set(outbox.stream('refused'), 'a string');
-  await using links = await Links.open(outbox);
-  await using workload = Workload.start({
-    databaseUrl: outbox.databaseUrl,
-    seed: random.int(0, 2 ** 31),
-    bigEvery: 300,
-  });
+  await using scene = await CrashScene.open(outbox, random);
   // Alone, at both ends and in the middle of transactions, and next to each other.
   const poison = new AbortController();
   const poisoning = (async () => {
@@ -35,12 +29,10 @@ test(`killed ${KILLS} times while events go to the dead letters: each is there o
       await new Promise((resolve) => setTimeout(resolve, random.int(0, 1500)));
     }
   })();
-  const run = new CrashRun((env) => outbox.start({ ...links.env, ...env }), links, random);
-  for (const strike of planStrikes(random, KILLS)) await run.strike(strike);
+  const daemon = await scene.strike(KILLS);
   poison.abort();
   await poisoning;
-  await workload.stop();
-  const daemon = run.running();
+  await scene.workload.stop();
   await outbox.waitUntilConfirmed(60_000);
   expect((await daemon.stop()).exitCode).toBe(0);
   await outbox.redis.del(outbox.stream('refused'));

@@ -1,13 +1,12 @@
 import { expect, inject, test } from 'vitest';
-import { isLong, Links } from '../support/chaos-links.ts';
+import { isLong } from '../support/chaos-links.ts';
 import { chaosSeed, Random } from '../support/chaos-random.ts';
 import { eventOfAnyFormat } from '../support/cloud-events.ts';
 import type { RelayedEvent } from '../support/compare-streams.ts';
-import { CrashRun, planStrikes } from '../support/crash-run.ts';
+import { CrashScene } from '../support/crash-run.ts';
 import { DEAD_LETTER_ENV, expectApart } from '../support/dead-letters.ts';
 import { Oracle } from '../support/exactness.ts';
 import { listedOutboxes } from '../support/listed-outboxes.ts';
-import { Workload } from '../support/workload.ts';
 
 const KILLS = Number(process.env['CHAOS_KILLS'] ?? (isLong ? 200 : 36));
 const TABLES = ['outbox', 'returns'] as const;
@@ -66,17 +65,9 @@ test(`killed ${KILLS} times at random and at named points, two tables in several
   await outbox.query(TABLES_SQL);
   await outbox.init();
   const oracle = await Oracle.create(outbox, TABLES);
-  await using links = await Links.open(outbox);
-  await using workload = Workload.start({
-    databaseUrl: outbox.databaseUrl,
-    seed: random.int(0, 2 ** 31),
-    bigEvery: 300,
-  });
-  const run = new CrashRun((env) => outbox.start({ ...links.env, ...env }), links, random);
-  // A point that is not recognised is waited for in vain.
-  for (const strike of planStrikes(random, KILLS)) await run.strike(strike);
-  await workload.stop();
-  const daemon = run.running();
+  await using scene = await CrashScene.open(outbox, random);
+  const daemon = await scene.strike(KILLS);
+  await scene.workload.stop();
   await outbox.waitUntilConfirmed(120_000);
   expect((await daemon.stop()).exitCode).toBe(0);
   // Without a type it is no CloudEvent.

@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
-import { isLong, Links, settle } from '../support/chaos-links.ts';
+import { isLong, settle } from '../support/chaos-links.ts';
 import { chaosSeed, Random } from '../support/chaos-random.ts';
-import { CrashRun, planStrikes } from '../support/crash-run.ts';
+import { CrashScene } from '../support/crash-run.ts';
 import { Oracle } from '../support/exactness.ts';
 import { MESSAGES_ENV, runEmitSql } from '../support/message-outbox.ts';
 import { createOutbox } from '../support/servers.ts';
-import { Workload } from '../support/workload.ts';
 
 const KILLS = Number(process.env['CHAOS_KILLS'] ?? (isLong ? 150 : 24));
 
@@ -31,17 +30,10 @@ test(`messages: killed ${KILLS} times at random and at named points, under load,
   await outbox.query('CREATE PUBLICATION walrelay FOR TABLE outbox');
   await outbox.init();
   const oracle = await Oracle.create(outbox);
-  await using links = await Links.open(outbox);
-  await using workload = Workload.start({
-    databaseUrl: outbox.databaseUrl,
-    seed: random.int(0, 2 ** 31),
-    bigEvery: 300,
-  });
-  const run = new CrashRun((env) => outbox.start({ ...links.env, ...env }), links, random);
-  for (const strike of planStrikes(random, KILLS)) await run.strike(strike);
-  const daemon = run.running();
-  const events = await settle({ outbox, oracle, daemon }, workload);
+  await using scene = await CrashScene.open(outbox, random);
+  const daemon = await scene.strike(KILLS);
+  const events = await settle({ outbox, oracle, daemon }, scene.workload);
   console.log(`messages: ${KILLS} kills, ${events} events`);
   expect(events).toBeGreaterThan(1000);
-  expect(workload.failedCount).toBe(0);
+  expect(scene.workload.failedCount).toBe(0);
 });

@@ -1,7 +1,9 @@
-import { exitError, type Links, unlessExited } from './chaos-links.ts';
+import { exitError, Links, unlessExited } from './chaos-links.ts';
 import type { Random } from './chaos-random.ts';
 import type { Daemon, Env } from './cli.ts';
+import type { Outbox } from './outbox.ts';
 import { formatPoint, isSessionStart, type Point, POINTS, PointWatch } from './protocol-points.ts';
+import { Workload } from './workload.ts';
 
 /** One kill of the relay, or one cut of a connection. */
 export type Strike =
@@ -90,6 +92,40 @@ export class CrashRun {
 
   #count(what: string): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
+  }
+}
+
+/** A relay under load, with a proxy on each of its links, to be struck again and again. */
+export class CrashScene implements AsyncDisposable {
+  readonly workload: Workload;
+  readonly run: CrashRun;
+  readonly #links: Links;
+  readonly #random: Random;
+
+  private constructor(outbox: Outbox, links: Links, random: Random) {
+    this.#links = links;
+    this.#random = random;
+    this.workload = Workload.start({
+      databaseUrl: outbox.databaseUrl,
+      seed: random.int(0, 2 ** 31),
+      bigEvery: 300,
+    });
+    this.run = new CrashRun((env) => outbox.start({ ...links.env, ...env }), links, random);
+  }
+
+  static async open(outbox: Outbox, random: Random): Promise<CrashScene> {
+    return new CrashScene(outbox, await Links.open(outbox), random);
+  }
+
+  /** Returns the relay that runs after the last of them. A point that is not recognised is waited for in vain. */
+  async strike(kills: number): Promise<Daemon> {
+    for (const strike of planStrikes(this.#random, kills)) await this.run.strike(strike);
+    return this.run.running();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workload.stop();
+    await this.#links[Symbol.asyncDispose]();
   }
 }
 
