@@ -43,6 +43,8 @@ export class Comparison implements Disposable {
   bounds = new StreamBounds([], false);
   readonly #options: ComparisonOptions;
   readonly #spool: Spool;
+  /** All shapes of an outbox say the same things in the same fields. */
+  readonly #roles: EntryRoles;
   readonly streams = new StreamSet();
   /** Found while reading, before anything is judged. */
   readonly #whileReading: Tally;
@@ -51,13 +53,9 @@ export class Comparison implements Disposable {
 
   constructor(options: ComparisonOptions) {
     this.#options = options;
+    this.#roles = rolesOf(options.table.outbox);
     this.#spool = new Spool({ dir: options.tempDir });
     this.#whileReading = this.#newTally();
-  }
-
-  /** All shapes of an outbox say the same things in the same fields. */
-  get #roles(): EntryRoles {
-    return rolesOf(this.#options.table.outbox);
   }
 
   get streamCount(): number {

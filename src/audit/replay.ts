@@ -2,7 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { OutboxSettings, Settings } from '../config/settings.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
 import { RowRouter } from '../route/row-router.ts';
-import { findNameFault, type ReservedNames } from '../route/stream-router.ts';
+import { checkToStream } from '../route/check-to-stream.ts';
+import type { ReservedNames } from '../route/stream-router.ts';
 import { Replayer } from '../sink/republisher.ts';
 import { idSql } from '../source/row-values.ts';
 import { quoteIdentifier } from '../source/sql.ts';
@@ -46,7 +47,7 @@ export async function planReplay(
   toStream: string | null,
 ): Promise<ReplayPlan> {
   const { range } = selection;
-  if (toStream !== null) checkStreamName(toStream, reserved);
+  if (toStream !== null) checkToStream(toStream, reserved);
   const table = await readAuditedTable(postgres, outbox, reserved, {
     needsTime: range.fromUs !== null || range.toUs !== null,
     findsEntries: false,
@@ -128,12 +129,6 @@ function byLane({ events }: ReplayPlan, redis: RedisByKey): [stream: string, ids
     lanes.set(key, lane);
   }
   return [...lanes.values()].map(([stream, ids]) => [stream, [...ids]]);
-}
-
-function checkStreamName(name: string, reserved: ReservedNames): void {
-  const fault = findNameFault(name, reserved);
-  if (fault !== null)
-    throw new WalrelayError('CONFIG_INVALID', `--to-stream: ${JSON.stringify(name)} ${fault}`);
 }
 
 /** Behind the prefix: the id. */

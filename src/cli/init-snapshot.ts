@@ -5,6 +5,7 @@ import type { Settings } from '../config/settings.ts';
 import { EXIT } from '../core/error-codes.ts';
 import { grouped } from '../core/grouped.ts';
 import { WalrelayError } from '../core/walrelay-error.ts';
+import { shortened } from '../detect/render-candidates.ts';
 import { type SnapshotReport, type TableReport, takeSnapshot } from '../recovery/take-snapshot.ts';
 import { Ground } from '../relay/ground.ts';
 import type { InitOptions } from '../relay/initialize.ts';
@@ -167,9 +168,3 @@ function selectionText({ since, where }: SnapshotReport['selection']): string {
   ];
   return parts.length === 0 ? '' : ` ${parts.join(', ')}`;
 }
-
-function shortened(value: string): string {
-  return value.length <= VALUE_SHOWN_MAX ? value : `${value.slice(0, VALUE_SHOWN_MAX)}…`;
-}
-
-const VALUE_SHOWN_MAX = 200;

@@ -332,6 +332,11 @@ export function findPreset(name: unknown): Preset | undefined {
   return known === undefined ? undefined : PRESETS[known];
 }
 
+/** Whether the preset's table may have a column of this name. */
+export function hasColumn({ required, optional }: Preset, column: string): boolean {
+  return Object.hasOwn(required, column) || optional.includes(column);
+}
+
 /** What a preset says about a setting, in the form in which it would come from the file; undefined: nothing. */
 export function presetValue(preset: Preset | undefined, key: string): unknown {
   const defaults: Readonly<Record<string, PresetValue>> = preset?.defaults ?? {};

@@ -130,7 +130,9 @@ export function messagePrefixOrNone(): SettingKind<string | null> {
   const accepts = `1 to ${MESSAGE_PREFIX_CHARACTERS_MAX} of letters, digits and . _ : / -, or none`;
   return kind(accepts, 'prefix', (raw) => {
     if (raw === 'none') return null;
-    return typeof raw === 'string' && /^[\w.:/-]{1,64}$/.test(raw) ? raw : undefined;
+    const isPrefix =
+      typeof raw === 'string' && raw.length <= MESSAGE_PREFIX_CHARACTERS_MAX && /^[\w.:/-]+$/.test(raw);
+    return isPrefix ? raw : undefined;
   });
 }
 

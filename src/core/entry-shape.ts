@@ -57,8 +57,6 @@ export type EntryValue =
 
 export type WalFact = 'lsn' | 'seq' | 'committedAt';
 
-export const WAL_FACTS: readonly WalFact[] = ['lsn', 'seq', 'committedAt'];
-
 /**
  * A part of a value that is put together.
  *

@@ -1,7 +1,7 @@
 import type { Settings } from '../config/settings.ts';
-import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
+import { toWalrelayError } from '../core/walrelay-error.ts';
 import { compileOutbox, type EventRouter, type Outbox } from '../route/outbox.ts';
-import { findNameFault } from '../route/stream-router.ts';
+import { checkToStream } from '../route/check-to-stream.ts';
 import { type DeadLetterEntry, DeadLetterReader } from '../sink/dead-letter-reader.ts';
 import { laneKeyOf } from '../sink/lane-key.ts';
 import { type PackedShapes, packShapes } from '../sink/packed-shapes.ts';
@@ -32,11 +32,7 @@ export class Redriver {
 
   /** `toStream`: where all of them go, whatever the routes say. */
   constructor(settings: Settings, ground: LetterGround, toStream: string | null, nowMs: () => number) {
-    if (toStream !== null) {
-      const fault = findNameFault(toStream, settings);
-      if (fault !== null)
-        throw new WalrelayError('CONFIG_INVALID', `--to-stream: ${JSON.stringify(toStream)} ${fault}`);
-    }
+    if (toStream !== null) checkToStream(toStream, settings);
     this.#settings = settings;
     this.#ground = ground;
     this.#toStream = toStream;

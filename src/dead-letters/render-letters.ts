@@ -66,7 +66,14 @@ export function letterJson(
     name,
     value === null ? null : { bytes: value.length, ...(isShown(name, options) ? valueJson(value) : {}) },
   ]);
-  return `${JSON.stringify({ ...headJson(base, head), columns: Object.fromEntries(shownColumns), ...(content === null ? {} : { content: { bytes: content.length, ...(options.hasValues ? valueJson(content) : {}) } }) }, null, 2)}\n`;
+  const shownContent =
+    content === null ? null : { bytes: content.length, ...(options.hasValues ? valueJson(content) : {}) };
+  const json = {
+    ...headJson(base, head),
+    columns: Object.fromEntries(shownColumns),
+    ...(shownContent === null ? {} : { content: shownContent }),
+  };
+  return `${JSON.stringify(json, null, 2)}\n`;
 }
 
 function columnText(

@@ -1,4 +1,4 @@
-import { findPreset } from '../config/presets.ts';
+import { findPreset, hasColumn } from '../config/presets.ts';
 import type { OutboxSettings } from '../config/settings.ts';
 import { grouped } from '../core/grouped.ts';
 import { quoteIdentifier, quoteQualified } from '../source/sql.ts';
@@ -47,10 +47,7 @@ export function findWarnings(proposal: Proposal, outbox: OutboxSettings): readon
       `${outbox.columnTime} has no time zone: audits read it in that of the session (docs/audit.md)`,
     );
 
-  const strange = roles.progress.filter(
-    (column) =>
-      preset === undefined || !(Object.hasOwn(preset.required, column) || preset.optional.includes(column)),
-  );
+  const strange = roles.progress.filter((column) => preset === undefined || !hasColumn(preset, column));
   if (strange.length > 0)
     warnings.push(
       `${strange.join(', ')}: somebody seems to poll this table. Two who deliver are twice everything: let the other one finish, ` +

@@ -1,6 +1,7 @@
 import { columnKind } from '../core/column-kind.ts';
 import {
   findPreset,
+  hasColumn,
   type Preset,
   PRESET_NAMES,
   type PresetName,
@@ -57,9 +58,7 @@ function matchPreset(table: SurveyedTable, name: PresetName): PresetMatch | null
     return found !== undefined && kinds.includes(columnKind(found.type));
   };
   if (!required.every(isThere)) return null;
-  const known = [...columns.keys()].filter(
-    (column) => Object.hasOwn(preset.required, column) || preset.optional.includes(column),
-  ).length;
+  const known = [...columns.keys()].filter((column) => hasColumn(preset, column)).length;
   if (preset.isExact && known < table.columns.length) return null;
   return { name, preset, required: required.length, known };
 }
@@ -81,9 +80,9 @@ function proposePreset(table: SurveyedTable, { name, preset, known }: PresetMatc
 
   const presetFields = Object.entries((said('fields') ?? {}) as Readonly<Record<string, string>>);
   const kept = presetFields.filter(([, column]) => columns.has(column));
-  const isKnown = (column: string) =>
-    Object.hasOwn(preset.required, column) || preset.optional.includes(column);
-  const more = roles.headers.filter((column) => !isKnown(column)).map((column) => [column, column] as const);
+  const more = roles.headers
+    .filter((column) => !hasColumn(preset, column))
+    .map((column) => [column, column] as const);
   if (kept.length < presetFields.length || more.length > 0)
     settings['fields'] = Object.fromEntries([...kept, ...more]);
 

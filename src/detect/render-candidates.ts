@@ -87,7 +87,7 @@ function group(name: string, texts: readonly string[]): string[] {
 }
 
 /** On one line and not endless; bytes that are no text can't move the cursor. */
-function shortened(value: string): string {
+export function shortened(value: string): string {
   const text = value.slice(0, VALUE_SHOWN_MAX).replaceAll(/\p{Cc}|\u{FFFD}/gu, '·');
   return value.length > VALUE_SHOWN_MAX ? `${text}… (${value.length} characters)` : text;
 }

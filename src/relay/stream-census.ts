@@ -1,7 +1,6 @@
 import type { Settings } from '../config/settings.ts';
 import { createDeferred } from '../core/deferred.ts';
 import { toWalrelayError, WalrelayError } from '../core/walrelay-error.ts';
-import { PARTITION } from '../route/stream-router.ts';
 import type { RedisNodes } from '../sink/redis-nodes.ts';
 import { StreamNames } from '../sink/stream-names.ts';
 import type { RelayShape } from './relay-shape.ts';
@@ -62,10 +61,10 @@ export interface CensusOptions {
 export async function openCensus(session: CountedSession, redis: RedisNodes): Promise<StreamCensus | null> {
   const { settings, shape } = session;
   const { streamsMax, metaKey } = settings;
-  const isOfData = shape.outboxes.some(({ outbox }) =>
-    outbox.namingRoutes.some(({ target }) => target?.slots.some((slot) => slot !== PARTITION)),
+  const isNamedByData = shape.outboxes.some(({ outbox }) =>
+    outbox.namingRoutes.some(({ target }) => target?.isNamedByData),
   );
-  if (streamsMax === 0 || !isOfData) return null;
+  if (streamsMax === 0 || !isNamedByData) return null;
   const names = new StreamNames(redis, metaKey);
   return new StreamCensus(streamsMax, await names.read(), {
     note: (name) => names.add(name),

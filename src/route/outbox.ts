@@ -116,13 +116,12 @@ export function compileOutbox(mapping: OutboxMapping, reserved: ReservedNames): 
     createRouter: ({ laneOf, admit, shapeOf = (shape: number) => shape }: RouterOptions = {}) => {
       const chosen = routes.map(({ conditions, target }): ChosenRoute => {
         if (target === null) return { conditions, router: null };
-        const { template, slots: used, partition, required, setting } = target;
+        const { template, slots: used, isNamedByData, partition, required, setting } = target;
         const shape = shapeOf(targets.indexOf(target));
-        const isOfData = used.some((slot) => slot !== PARTITION);
         const router = new StreamRouter(template, used, {
           reserved,
           laneOf,
-          admit: isOfData ? admit : undefined,
+          admit: isNamedByData ? admit : undefined,
           shape,
           setting,
           partition,
@@ -145,6 +144,7 @@ interface Target {
   readonly template: StreamTemplate;
   /** For each placeholder of the template. */
   readonly slots: readonly number[];
+  readonly isNamedByData: boolean;
   readonly partition: { readonly slot: number; readonly count: number } | undefined;
   readonly shape: EntryShape;
   /** Columns without whose values there is no entry. */
@@ -188,6 +188,7 @@ function compileTarget(
     trimMaxLength: route.trimMaxLength ?? mapping.trimMaxLength,
     template,
     slots: used,
+    isNamedByData: used.some((slot) => slot !== PARTITION),
     partition:
       isPartitioned && mapping.partitions !== null
         ? { slot: slots.aggregateId, count: mapping.partitions }

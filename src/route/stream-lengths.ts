@@ -10,6 +10,8 @@ export interface NamingRoute {
     readonly template: StreamTemplate;
     /** For each placeholder of the template. */
     readonly slots: readonly number[];
+    /** Whether a column makes its names, so that nobody knows beforehand how many there will be. */
+    readonly isNamedByData: boolean;
     readonly partition: { readonly count: number } | undefined;
     readonly trimMaxLength: LengthLimit;
   } | null;
