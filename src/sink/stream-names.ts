@@ -18,12 +18,13 @@ export class StreamNames {
 
   async read(): Promise<Set<string>> {
     const reply = await this.#redis.command('reading the names of the streams', 'HGETALL', this.#key);
-    if (!Array.isArray(reply)) throw unknownReply('HGETALL');
+    if (!Array.isArray(reply) || reply.length % 2 !== 0) throw unknownReply('HGETALL');
     return new Set(reply.filter((_, index) => index % 2 === 0).map(String));
   }
 
   /** On a single Redis it stands before anything that is sent after it. */
   async add(name: string): Promise<void> {
-    await this.#redis.command('noting the name of a stream', 'HSET', this.#key, name, '');
+    const added = await this.#redis.command('noting the name of a stream', 'HSET', this.#key, name, '');
+    if (added !== 0 && added !== 1) throw unknownReply('HSET');
   }
 }

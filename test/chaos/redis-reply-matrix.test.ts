@@ -8,6 +8,7 @@ import {
   STRANGE_ANSWERS,
 } from '../../dev/docs/reply-safety/redis-faults.ts';
 import { REDIS_PLACES, REDIS_REPLIES, type RedisPlace } from '../../dev/docs/reply-safety/redis-replies.ts';
+import { namesKey } from '../../src/core/own-keys.ts';
 import { startReplica } from '../../dev/servers/redis-replica.ts';
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import { isLong, Links } from '../support/chaos-links.ts';
@@ -23,14 +24,14 @@ const IMPATIENT = { WALRELAY_REDIS_TIMEOUT_MS: '400' };
 
 const PLACES = Object.keys(REDIS_PLACES) as RedisPlace[];
 /** A place that changes nothing at the server: whether it was executed shows nowhere. */
-const READS: ReadonlySet<RedisPlace> = new Set(['ping', 'info', 'config', 'read', 'load']);
+const READS: ReadonlySet<RedisPlace> = new Set(['ping', 'info', 'config', 'read', 'load', 'names']);
 
 function modesAt(place: RedisPlace): readonly SwapMode[] {
   return READS.has(place) && !isLong ? ['swallowed'] : ['executed', 'swallowed'];
 }
 
 /** What a session does after it has begun to stream. */
-const LATE: ReadonlySet<RedisPlace> = new Set(['append', 'floor', 'wait']);
+const LATE: ReadonlySet<RedisPlace> = new Set(['name', 'append', 'floor', 'wait']);
 
 let servers: readonly RedisServer[] = [];
 let outbox: Outbox;
@@ -66,6 +67,8 @@ afterEach(async () => {
 async function cell(swap: Swap, settings: Env = {}): Promise<CellResult> {
   const env = swap.at === 'wait' ? { ...settings, WALRELAY_DURABILITY: 'replicas:1' } : settings;
   promotion.isOn = swap.at === 'annotate';
+  // Each life meets its stream for the first time.
+  if (swap.at === 'name') await outbox.redis.del(namesKey(outbox.metaKey));
   try {
     return await cells.run({
       fired: swaps.arm(swap),

@@ -1,3 +1,4 @@
+import { namesKey } from '../../src/core/own-keys.ts';
 import { ANNOTATE_SCRIPT } from '../../src/sink/append-script.ts';
 import type { RedisPlace } from '../../dev/docs/reply-safety/redis-replies.ts';
 import type { FaultProxy, ProxiedConnection, Tap } from './fault-proxy.ts';
@@ -97,6 +98,7 @@ function finish(connection: ProxiedConnection, how: NonNullable<Swap['ending']>,
 }
 
 const EMPTY = Buffer.alloc(0);
+const NAMES = namesKey('');
 
 interface Awaited {
   readonly armed: { readonly swap: Swap; readonly fired: () => void } | null;
@@ -109,7 +111,6 @@ const PLACE_BY_COMMAND: Readonly<Record<string, CommandPlace>> = {
   ping: 'ping',
   info: 'info',
   config: 'config',
-  hgetall: 'read',
   script: 'load',
   wait: 'wait',
 };
@@ -118,7 +119,17 @@ const PLACE_BY_COMMAND: Readonly<Record<string, CommandPlace>> = {
 function placeOfCommand(command: Buffer): CommandPlace | null {
   const script = nameOfCommand(command);
   if (script === 'append' || script === 'floor' || script === 'fence') return script;
-  const name = /^\*\d+\r\n\$\d+\r\n(\w+)\r\n/.exec(command.toString('latin1', 0, 40))?.[1]?.toLowerCase();
-  if (name === 'eval' && command.includes(ANNOTATE_SCRIPT)) return 'annotate';
-  return PLACE_BY_COMMAND[name ?? ''] ?? null;
+  const [name = '', key = ''] = command
+    .toString('latin1', 0, 200)
+    .split('\r\n')
+    .filter((_, index) => index === 2 || index === 4);
+  switch (name.toLowerCase()) {
+    case 'eval':
+      return command.includes(ANNOTATE_SCRIPT) ? 'annotate' : null;
+    case 'hgetall':
+      return key.endsWith(NAMES) ? 'names' : 'read';
+    case 'hset':
+      return key.endsWith(NAMES) ? 'name' : null;
+  }
+  return PLACE_BY_COMMAND[name.toLowerCase()] ?? null;
 }

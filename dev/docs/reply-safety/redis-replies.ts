@@ -20,6 +20,11 @@ export const REDIS_PLACES = {
     sent: '`EVAL`: a promotion is noted',
     held: 'the timeline may be noted; the next session notes it again, or finds it',
   },
+  names: { sent: '`HGETALL` of the streams whose names come from data', held: 'nothing was sent' },
+  name: {
+    sent: '`HSET`: the name of a new stream is noted, in front of its first batch',
+    held: 'the name may be noted, and the batch behind it may stand; the watermark says so. The next session reads both',
+  },
   append: {
     sent: '`EVALSHA`: a batch',
     held: 'all of it stands or nothing, and the watermark says which; its followers are refused by the chain',
