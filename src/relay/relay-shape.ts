@@ -50,11 +50,8 @@ export interface RelayMessages {
   readonly outbox: Outbox;
 }
 
-/** `renamedOids`: of tables that this process has been reading and that go by other names by now, by the outbox's name. */
-export function relayShape(
-  settings: Settings,
-  renamedOids: ReadonlyMap<string, number> = new Map(),
-): RelayShape {
+/** Compiles what the settings say. */
+export function relayShape(settings: Settings): RelayShape {
   const outboxes = settings.outboxes.map((each) => ({
     settings: each,
     outbox: compileOutbox(each, settings),
@@ -77,10 +74,11 @@ export function relayShape(
     expected: {
       publication: settings.publication,
       slot: settings.slot,
-      tables: tables.map(({ settings: { name, table, place }, outbox: { columns } }) => {
-        const tableOid = renamedOids.get(name);
-        return { table, columns, place, ...(tableOid === undefined ? {} : { tableOid }) };
-      }),
+      tables: tables.map(({ settings: { table, place }, outbox: { columns } }) => ({
+        table,
+        columns,
+        place,
+      })),
       messagePrefixes: messages.map(({ settings: { messagePrefix } }) => messagePrefix),
     },
     streamLengths: new StreamLengths(
@@ -94,6 +92,16 @@ export function relayShape(
         outbox.createRouter({ ...options, shapeOf: (shape) => numbers[number]?.[shape] ?? 0 }),
       ),
   };
+}
+
+/** `renamedOids`: of tables that this process has been reading and that go by other names by now, by the outbox's name. */
+export function withRenamed(shape: RelayShape, renamedOids: ReadonlyMap<string, number>): RelayShape {
+  if (renamedOids.size === 0) return shape;
+  const tables = shape.expected.tables.map((expected, index) => {
+    const tableOid = renamedOids.get(shape.tables[index]?.settings.name ?? '');
+    return tableOid === undefined ? expected : { ...expected, tableOid };
+  });
+  return { ...shape, expected: { ...shape.expected, tables } };
 }
 
 /** Shapes that are alike are one. `numbers`: for each outbox, what each of its shapes is called here. */

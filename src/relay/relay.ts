@@ -3,7 +3,7 @@ import type { Logger } from '../ops/logger.ts';
 import type { RelayMetrics } from '../ops/metrics.ts';
 import { SessionLoop, type SessionLoopStatus } from '../ops/session-loop.ts';
 import { PoisonPolicy } from './poison-policy.ts';
-import { relayShape } from './relay-shape.ts';
+import { type RelayShape, relayShape, withRenamed } from './relay-shape.ts';
 import { Session } from './session.ts';
 import { Trimming } from '../trimming/trimming.ts';
 import { WalGuardian, type WalReport } from './wal-guardian.ts';
@@ -19,6 +19,8 @@ export class Relay {
     this.#guardian = new WalGuardian({ settings, logger, metrics, holder });
     let isStealing = options.isStealing ?? false;
     const policy = new PoisonPolicy(settings, Date.now);
+    /** With the first session, and for all of them. */
+    let compiled: RelayShape | undefined;
     const renamedOids = new Map<string, number>();
     this.#trimming = Trimming.start({ settings, logger, createMetrics: () => metrics.createTrimMetrics() });
     this.#loop = new SessionLoop({
@@ -44,7 +46,8 @@ export class Relay {
       random: options.random,
       isMended: (error) => policy.takesAside(error),
       open: ({ works, ...events }) => {
-        const shape = relayShape(settings, renamedOids);
+        compiled ??= relayShape(settings);
+        const shape = withRenamed(compiled, renamedOids);
         return new Session({
           settings,
           shape,
