@@ -3,6 +3,7 @@ import { fsync, fsyncRefused, replicas } from './checks/durability.ts';
 import { faults } from './checks/faults.ts';
 import { init } from './checks/init.ts';
 import { auditAndRepair, epochs } from './checks/operations.ts';
+import { messages, presets } from './checks/outboxes.ts';
 import { droppedPublication, filteredPublication } from './checks/publication.ts';
 import { leastPrivilege } from './checks/rights.ts';
 import { droppedSlot, lostSlot } from './checks/slot.ts';
@@ -11,6 +12,8 @@ import { droppedSlot, lostSlot } from './checks/slot.ts';
 export const CHECKS: readonly Check[] = [
   init,
   faults,
+  messages,
+  presets,
   droppedPublication,
   filteredPublication,
   droppedSlot,
