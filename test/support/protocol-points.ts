@@ -117,6 +117,7 @@ export class PointWatch {
     let answeredCount = 0;
     let awaited: { readonly armed: Armed; readonly number: number } | null = null;
     let isShut = false;
+    let isAnswered = false;
     return {
       onUpstream: (chunk) => {
         const forwarded: Buffer[] = [];
@@ -149,6 +150,7 @@ export class PointWatch {
         return Buffer.concat(forwarded);
       },
       onDownstream: (chunk) => {
+        if (isAnswered) return EMPTY;
         const forwarded: Buffer[] = [];
         for (const reply of replies.push(chunk)) {
           answeredCount += 1;
@@ -158,6 +160,7 @@ export class PointWatch {
           }
           const { armed } = awaited;
           awaited = null;
+          isAnswered = true;
           this.#fireAtAnswer(armed, connection, forwarded, reply);
           return EMPTY;
         }
@@ -171,7 +174,9 @@ export class PointWatch {
     const backend = new FrameReader({ hasStartup: false });
     let awaited: Armed | null = null;
     let isShut = false;
-    // After the point the daemon may be dead, or else has to notice the cut: nothing more goes through.
+    let isAnswered = false;
+    // After the point the daemon may be dead, or else has to notice the cut: nothing more goes through, either way. What
+    // came behind the answer would come without what stood in between.
     return {
       onUpstream: (chunk) => {
         const forwarded: Buffer[] = [];
@@ -200,6 +205,7 @@ export class PointWatch {
         return Buffer.concat(forwarded);
       },
       onDownstream: (chunk) => {
+        if (isAnswered) return EMPTY;
         const forwarded: Buffer[] = [];
         for (const frame of backend.push(chunk)) {
           const armed = awaited;
@@ -208,6 +214,7 @@ export class PointWatch {
             continue;
           }
           awaited = null;
+          isAnswered = true;
           this.#fireAtAnswer(armed, connection, forwarded, frame);
           return EMPTY;
         }
