@@ -98,7 +98,16 @@ export async function startSentinels(options: SentinelOptions): Promise<Sentinel
     async failover() {
       const [node] = await running();
       if (node === undefined) throw new Error('no sentinel answers');
-      await ask(node, 'FAILOVER', masterName);
+      await untilServers('the sentinels to know a replica that can be promoted', async () => {
+        try {
+          await ask(node, 'FAILOVER', masterName);
+          return true;
+        } catch (error) {
+          // A server that has just come back is not known to be well yet.
+          if (/NOGOODSLAVE|INPROG/.test(String(error))) return false;
+          throw error;
+        }
+      });
     },
     dispose,
     [Symbol.asyncDispose]: dispose,

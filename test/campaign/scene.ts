@@ -13,6 +13,8 @@ import type { Fault, RowContext } from './row-context.ts';
 import { countExactness } from './tally.ts';
 
 export interface SceneOptions {
+  /** Whose inserts are events, for the oracle; the outbox alone, if nothing is said. */
+  readonly tables?: readonly string[];
   /** A server of the run's own; else the one that all rows share. */
   readonly postgres?: PostgresServer;
   readonly redis?: RedisServer;
@@ -67,7 +69,7 @@ export class Scene implements AsyncDisposable {
     const isThrownAway = options.postgres !== undefined;
     return new Scene(context, {
       outbox,
-      oracle: await Oracle.create(outbox),
+      oracle: await Oracle.create(outbox, options.tables),
       links: await Links.open(outbox),
       isThrownAway,
     });

@@ -2,7 +2,7 @@ import { alterUnderLoad } from '../../support/alter-table.ts';
 import { runCli } from '../../support/cli.ts';
 import { unlessExited, waitForEvents, waitForRelay } from '../../support/chaos-links.ts';
 import type { Row } from '../row.ts';
-import type { RowContext } from '../row-context.ts';
+import type { Fault, RowContext } from '../row-context.ts';
 import type { Scene } from '../scene.ts';
 import { OnceCheck } from '../once-check.ts';
 
@@ -71,7 +71,7 @@ export const rows: readonly Row[] = [
   },
   {
     id: 'P21',
-    fault: 'the outbox becomes partitioned; partitions are attached and detached under load',
+    fault: 'the outbox becomes partitioned; with either name of its rows, partitions come and go under load',
     must: ['HALT', 'OK'],
     runs: 2,
     run: partition,
@@ -122,13 +122,13 @@ async function inTransactionBetweenInserts(scene: Scene, ddl: string, payload = 
 }
 
 async function partition(context: RowContext): Promise<void> {
-  const scene = await context.openScene();
+  const scene = await context.openScene({ tables: ['outbox', 'outbox_0', 'outbox_1'] });
   const daemon = await scene.startStreaming();
   scene.startWorkload();
   await waitForEvents(daemon, 200);
   await scene.stopWorkloads();
   await scene.outbox.waitUntilConfirmed(120_000);
-  const fault = context.fault('the table is swapped for a partitioned one');
+  context.fault('the table is swapped for a partitioned one');
   await scene.outbox.query(`BEGIN;
     ALTER TABLE outbox RENAME TO outbox_before;
     CREATE TABLE outbox (LIKE outbox_before INCLUDING DEFAULTS) PARTITION BY HASH (aggregateid);
@@ -136,20 +136,27 @@ async function partition(context: RowContext): Promise<void> {
     CREATE TABLE outbox_1 PARTITION OF outbox FOR VALUES WITH (MODULUS 2, REMAINDER 1);
     ALTER PUBLICATION walrelay SET TABLE outbox; COMMIT`);
   await scene.expectHalt(daemon, ['TABLE_REPLACED', 'PUBLICATION_CHANGED'], { entries: 'any' });
-  await scene.outbox.query('ALTER PUBLICATION walrelay SET (publish_via_partition_root = false)');
-  await scene.expectHalt(scene.start(), ['PUBLICATION_UNSUITABLE'], { entries: 'any' });
-  await scene.outbox.query('ALTER PUBLICATION walrelay SET (publish_via_partition_root = true)');
-  const accepted = await runCli(['epoch', 'accept', '--yes'], scene.outbox.env);
-  if (accepted.exitCode !== 0) throw new Error(`epoch accept: ${accepted.stderr}`);
-  fault.over();
-  const again = await scene.startStreaming();
-  await scene.recover(again, fault);
+  for (const viaRoot of context.random.shuffle([false, true])) {
+    const fault = context.fault(
+      `rows come under the ${viaRoot ? 'name of the table' : 'names of its partitions'}`,
+    );
+    await scene.outbox.query(`ALTER PUBLICATION walrelay SET (publish_via_partition_root = ${viaRoot})`);
+    await scene.expectHalt(scene.start(), ['PUBLICATION_CHANGED'], { entries: 'any' });
+    const accepted = await runCli(['epoch', 'accept', '--yes'], scene.outbox.env);
+    if (accepted.exitCode !== 0) throw new Error(`epoch accept: ${accepted.stderr}`);
+    fault.over();
+    await comeAndGo(context, scene, fault);
+  }
+}
 
-  // From now on leaves come and go; all that is inserted through the root, or into a leaf of it, is an event.
+/** Leaves come and go under load: all that is inserted through the root, or into a leaf of it, is an event. */
+async function comeAndGo(context: RowContext, scene: Scene, fault: Fault): Promise<void> {
+  const daemon = await scene.startStreaming();
+  await scene.recover(daemon, fault);
   scene.startWorkload();
   for (let round = 1; round <= 3; round += 1) {
-    await waitForEvents(again, round * 150);
-    const change = context.fault('a partition is detached, filled, attached');
+    await waitForEvents(daemon, round * 150);
+    const change = context.fault('a partition is detached, and attached again');
     await alterUnderLoad(scene.outbox, 'ALTER TABLE outbox DETACH PARTITION outbox_1');
     await alterUnderLoad(
       scene.outbox,
@@ -158,7 +165,7 @@ async function partition(context: RowContext): Promise<void> {
     await scene.outbox.query(
       "INSERT INTO outbox (aggregatetype, aggregateid, type, payload) SELECT 'leaf', n::text, 'created', '{}' FROM generate_series(1, 50) n",
     );
-    await scene.recover(again, change);
+    await scene.recover(daemon, change);
   }
-  await scene.settle(again);
+  await scene.settle(daemon);
 }
