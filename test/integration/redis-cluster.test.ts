@@ -4,6 +4,7 @@ import { waitForEvents, waitForRelay, waitForSessions } from '../support/chaos-l
 import { runCli } from '../support/cli.ts';
 import { ClusterStreams, createClusterOutbox } from '../support/cluster-outbox.ts';
 import { Oracle } from '../support/exactness.ts';
+import { MESSAGES_ENV, runEmitSql } from '../support/message-outbox.ts';
 import type { Outbox } from '../support/outbox.ts';
 import { createOutbox } from '../support/servers.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -49,6 +50,38 @@ test('streams of several lanes on several nodes: exact, also when the relay is k
     const tag = lane.slice('lane:'.length);
     expect(await outbox.redis.hget(`${outbox.metaKey}:{${tag}}`, 'watermark')).toMatch(/^[0-9A-F]{28}$/);
   }
+});
+
+test('messages go to the lanes of a cluster, each once and in order, also when the relay is killed', async () => {
+  await using outbox = await createClusterOutbox(cluster, MESSAGES_ENV, { isInitialized: false });
+  await runEmitSql(outbox);
+  await outbox.init();
+  const streams = new ClusterStreams(outbox, cluster);
+  const emitted = new Map<string, string[]>(['order', 'customer', 'invoice'].map((type) => [type, []]));
+  const emitSome = async () => {
+    for (let count = 0; count < 50; count += 1) {
+      for (const [type, ids] of emitted) {
+        const [row] = await outbox.query<{ id: string }>(
+          "SELECT outbox.emit($1, '1', 'created', '{}') AS id",
+          [type],
+        );
+        ids.push(row?.id ?? '');
+      }
+    }
+  };
+  for (let life = 1; life <= 3; life += 1) {
+    const killed = outbox.start({ ...QUICK, ...streams.streamEnv() });
+    await killed.streaming();
+    await emitSome();
+    await killed.kill();
+  }
+  const daemon = outbox.start({ ...QUICK, ...streams.streamEnv() });
+  await emitSome();
+  await outbox.waitUntilConfirmed();
+  const relayed = await streams.read();
+  for (const [type, ids] of emitted)
+    expect(relayed.get(outbox.stream(type))?.map(({ id }) => id)).toEqual(ids);
+  expect((await daemon.stop()).exitCode).toBe(0);
 });
 
 test('a master that is killed under load: its replica takes over, and what it had not heard is read again', async () => {

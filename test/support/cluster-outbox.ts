@@ -3,12 +3,17 @@ import type { RedisCluster } from '../../dev/servers/redis-cluster.ts';
 import type { Env } from './cli.ts';
 import { compareStreams, type RelayedEvent } from './compare-streams.ts';
 import { expectFlawless, expectFloorNoted, type Oracle, readEntries } from './exactness.ts';
-import type { Outbox } from './outbox.ts';
+import type { Outbox, OutboxOptions } from './outbox.ts';
 import { createOutbox } from './servers.ts';
 
 /** An outbox on a cluster of the test file's own; its `redis` reaches all nodes. */
-export function createClusterOutbox(cluster: RedisCluster, env: Env = {}): Promise<Outbox> {
+export function createClusterOutbox(
+  cluster: RedisCluster,
+  env: Env = {},
+  options: Partial<OutboxOptions> = {},
+): Promise<Outbox> {
   return createOutbox({
+    ...options,
     redisUrl: cluster.url,
     isRedisOwn: true,
     isRedisCluster: true,
