@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
     'const queueMax = inFlightBatchesMax * this.#outlets.length;',
   ]),
   mutant('script: no check of the chain', SCRIPT, [
-    'if (watermark < previous) throw new Refusal(`GAP the watermark is ${watermark}`);\n  const values',
+    'if (watermark < previous) throw new Refusal(`GAP the watermark is ${watermark}`);\n    const values',
     'const values',
   ]),
   mutant('script: no check of the fence', SCRIPT, [
