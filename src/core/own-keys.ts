@@ -1,4 +1,4 @@
-/** Keys of Walrelay's own in Redis, beside the streams: all begin with the meta key, which holds the lane state. */
+/** Keys of Walrelay's own in Redis, beside the streams: those that begin with the meta key, and the dead letters'. */
 
 /** A hash: the names of streams that were made from data. */
 export function namesKey(metaKey: string): string {
@@ -10,7 +10,7 @@ export function registerKey(metaKey: string): string {
   return `${metaKey}:streams`;
 }
 
-/** On a cluster: what stands beside the streams of a hash tag, in their slot. */
+/** On a cluster: what stands beside the streams of a hash tag, in their slot. `base`: the meta key, or the dead letters'. */
 export function taggedKey(base: string, tag: string): string {
   return `${base}:{${tag}}`;
 }

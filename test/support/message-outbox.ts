@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Env } from './cli.ts';
+import { entryFields } from './entry-fields.ts';
 import type { Outbox } from './outbox.ts';
 
 /** The prefix that postgres/outbox-emit.sql emits with. */
@@ -22,10 +23,7 @@ export async function runEmitSql(outbox: Outbox): Promise<void> {
   await outbox.query(readFileSync(new URL('../../postgres/outbox-emit.sql', import.meta.url), 'utf8'));
 }
 
-/** The entries of a stream, each as its fields. */
-export async function entriesOf(outbox: Outbox, aggregateType = 'order'): Promise<Record<string, string>[]> {
-  const entries = await outbox.redis.xrange(outbox.stream(aggregateType), '-', '+');
-  return entries.map(([, list]) =>
-    Object.fromEntries(list.flatMap((name, at) => (at % 2 === 0 ? [[name, list[at + 1] ?? '']] : []))),
-  );
+/** The entries of the stream of an aggregate type, each as its fields. */
+export function entriesOf(outbox: Outbox, aggregateType = 'order'): Promise<Record<string, string>[]> {
+  return entryFields(outbox, outbox.stream(aggregateType));
 }

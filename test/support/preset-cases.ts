@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { runCli } from './cli.ts';
+import { entryFields } from './entry-fields.ts';
 import type { Outbox } from './outbox.ts';
 
 /** The tables of products as they make them: what init --detect says of them, and what becomes of a row that they insert. */
@@ -224,12 +225,7 @@ export async function relayedByPreset(
 
 export async function fieldsOf(outbox: Outbox, stream: string, count: number): Promise<Fields[]> {
   await outbox.waitForLength(stream, count);
-  const entries = await outbox.redis.xrange(stream, '-', '+');
-  return entries.map(([, list]) => {
-    const fields: Fields = {};
-    for (let at = 0; at + 1 < list.length; at += 2) fields[list[at]!] = list[at + 1]!;
-    return fields;
-  });
+  return entryFields(outbox, stream);
 }
 
 function shortened(value: string): string {
